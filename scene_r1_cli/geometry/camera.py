@@ -74,9 +74,7 @@ def resize_camera(camera: Camera, size_wh: tuple[int, int]) -> Camera:
     )
 
 
-def resize_pixels(
-    pixels_xy: np.ndarray, from_wh: tuple[int, int], to_wh: tuple[int, int]
-) -> np.ndarray:
+def resize_pixels(pixels_xy: np.ndarray, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> np.ndarray:
     """Map (..., 2) pixel coordinates from one image size to another."""
     scale = np.array(to_wh, dtype=np.float64) / np.array(from_wh, dtype=np.float64)
     return (np.asarray(pixels_xy, dtype=np.float64) + 0.5) * scale - 0.5
