@@ -1,0 +1,88 @@
+"""The configuration of every command, as pydantic models. A default lives here and nowhere else.
+
+Imports no torch, so ``--help``, ``--dry-run`` and config checks are quick. Lengths are metres,
+times seconds, pixels those of the image named in the field.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StrictModel(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VideoConfig(StrictModel):
+    """Which frames the vision-language model sees for the span, and how large."""
+
+    fps: float = Field(2.0, gt=0, description="Sampling rate of the video shown to the model.")
+    max_frames: int = Field(32, ge=1, description="Frames at most; a longer video is sampled more sparsely.")
+    max_side_px: int = Field(448, ge=28, description="Longer side of each frame after resizing.")
+
+
+class SpanConfig(StrictModel):
+    """Temporal grounding."""
+
+    max_new_tokens: int = Field(512, ge=1)
+    retries: int = Field(1, ge=0, description="How often an unparsable reply is asked again.")
+
+
+class BoxConfig(StrictModel):
+    """Image grounding on key frames of the span."""
+
+    num_keyframes: int = Field(3, ge=1, description="Key frames asked, one prompt each.")
+    max_side_px: int = Field(1024, ge=28, description="Longer side of a key frame after resizing.")
+    max_new_tokens: int = Field(512, ge=1)
+    retries: int = Field(1, ge=0)
+
+
+class SamplingConfig(StrictModel):
+    """How replies are decoded; temperature 0 is greedy."""
+
+    temperature: float = Field(0.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int = 0
+
+
+class ModelConfig(StrictModel):
+    """Which vision-language model answers."""
+
+    name: str = Field("", description="Hub name or folder of a checkpoint, or the served model's name.")
+    endpoint: str | None = Field(None, description="Base URL of an OpenAI-compatible server.")
+    family: str | None = Field(None, description="Box convention; read from the checkpoint when not given.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    sampling: SamplingConfig = SamplingConfig()
+
+
+class TrackerConfig(StrictModel):
+    """Which tracker carries a box's mask through the frames."""
+
+    name: Literal["geometric", "sam2"] = "geometric"
+    checkpoint: str | None = Field(None, description="SAM 2.1: hub name, file, or preset name.")
+    model_config_name: str | None = Field(None, description="SAM 2.1: configuration in the sam2 package.")
+    device: str = "auto"
+    max_views: int = Field(48, ge=1, description="Frames tracked at most.")
+
+
+class LiftingConfig(StrictModel):
+    """From masks, depth and cameras to a 3D box."""
+
+    min_points: int = Field(30, ge=1, description="Fewer points than this are a failure, not a box.")
+
+
+class GroundConfig(StrictModel):
+    """Everything ``scener1 ground`` can be told."""
+
+    preset: str = "pocket"
+    model: ModelConfig = ModelConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    video: VideoConfig = VideoConfig()
+    span: SpanConfig = SpanConfig()
+    box: BoxConfig = BoxConfig()
+    lifting: LiftingConfig = LiftingConfig()
