@@ -1,0 +1,82 @@
+"""The ``scener1`` command: commands are thin, errors become one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from scene_r1_cli import __version__
+from scene_r1_cli.cli import demo, ground, output, rooms
+from scene_r1_cli.errors import SceneR1Error
+
+app = typer.Typer(
+    name="scener1",
+    help="Find an object in a 3D scene from a sentence and RGB-D video, and see why (Scene-R1).",
+    epilog="First success, no download: scener1 demo",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.print_data(f"scener1 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Options of scener1 itself."""
+
+
+app.command("ground")(ground.ground)
+app.command("demo")(demo.demo)
+app.command("rooms")(rooms.rooms)
+
+
+def main() -> None:
+    """Entry point: run a command, turn every outcome into an exit code.
+
+    0 done, 1 a bug, 2 usage or config, 3 input data, 4 environment, 5 some items failed, 130 Ctrl-C.
+    """
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except SceneR1Error as error:
+        if debug:
+            raise
+        output.print_error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        output.note("interrupted")
+        code = 130
+    except BrokenPipeError:
+        # The reader of stdout has gone (`scener1 ... | head`): not our failure, and nothing to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _exit_code_of(error, debug)
+    sys.exit(code or 0)
+
+
+def _exit_code_of(error: Exception, debug: bool) -> int:
+    """Exit code of an error that is not ours: typer's own usage errors show themselves."""
+    show = getattr(error, "show", None)
+    if callable(show) and hasattr(error, "exit_code"):
+        show()
+        return int(error.exit_code)  # pyright: ignore[reportAttributeAccessIssue]
+    if type(error).__name__ == "Abort":
+        return 130
+    if debug:
+        raise error
+    output.print_bug(error)
+    return 1

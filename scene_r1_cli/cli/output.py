@@ -1,0 +1,101 @@
+"""The only module that prints. stdout is data; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from scene_r1_cli.errors import SceneR1Error
+
+_stderr = Console(stderr=True, highlight=False)
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """One JSON object on stdout. Plain ``print``: Rich would wrap lines and eat ``[brackets]``."""
+    print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+
+
+def print_data(text: str) -> None:
+    """A plain line of data on stdout."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """A line for people on stderr; ``text`` is shown as it is, never read as markup."""
+    _stderr.print(text, markup=False, soft_wrap=True)
+
+
+def next_step(command: str) -> None:
+    """The last line of a command: what to type next."""
+    note(f"next: {command}")
+
+
+def print_error(error: SceneR1Error) -> None:
+    """A known error: one sentence, then what to do."""
+    _stderr.print("error: ", style="bold red", end="")
+    note(error.message)
+    if error.hint:
+        note(f"  {error.hint}")
+
+
+def print_bug(error: Exception) -> None:
+    """An error nobody foresaw."""
+    _stderr.print("bug in scener1: ", style="bold red", end="")
+    note(f"{type(error).__name__}: {error}")
+    note("  Run again with --debug to see where, and please report it with that output.")
+
+
+@contextmanager
+def logging_to(log_path: Path | None, *, quiet: bool = False) -> Iterator[None]:
+    """Send the package's log to stderr (warnings and up) and, whole, to a run's log file."""
+    root = logging.getLogger("scene_r1_cli")
+    root.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = []
+    to_people = RichHandler(console=_stderr, show_time=False, show_path=False, markup=False)
+    to_people.setLevel(logging.ERROR if quiet else logging.WARNING)
+    handlers.append(to_people)
+    if log_path is not None:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(log_path, encoding="utf-8")
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(to_file)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+@contextmanager
+def stage_status(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner that names the stage being computed; silent when stderr is no terminal."""
+    if not _stderr.is_terminal or "CI" in os.environ:
+        yield lambda stage: None
+        return
+    with _stderr.status(title) as status:
+        yield lambda stage: status.update(f"{title}: {stage}")
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with ETA; call with the number done so far. Silent when stderr is no terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=title, file=sys.stderr, disable=not _stderr.is_terminal) as bar:
+
+        def update(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield update

@@ -1,0 +1,33 @@
+"""Loads the vision-language model and the tracker a configuration names, once, when first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from scene_r1_cli.config import GroundConfig
+
+if TYPE_CHECKING:
+    from scene_r1_cli.models.trackers import Tracker
+    from scene_r1_cli.models.vlm import VLM
+
+
+class Models:
+    """The models of one configuration; a query that is given its boxes never loads the VLM."""
+
+    def __init__(self, config: GroundConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def vlm(self) -> VLM:
+        """The vision-language model. Raises SetupError when it cannot be loaded."""
+        from scene_r1_cli.models.vlm import load_vlm
+
+        return load_vlm(self._config.model)
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """The tracker. Raises SetupError when it cannot be loaded."""
+        from scene_r1_cli.models.trackers import load_tracker
+
+        return load_tracker(self._config.tracker)

@@ -1,0 +1,92 @@
+"""The whole method on one screen: sentence to span, to 2D boxes, to masks, to points, to a 3D box.
+
+Each step is one stage with one public function in ``scene_r1_cli.stages``; this is the only module
+that knows their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from scene_r1_cli.config import GroundConfig
+from scene_r1_cli.errors import StageFailure
+from scene_r1_cli.models.provider import Models
+from scene_r1_cli.run_dir import QueryDir, scene_fingerprint
+from scene_r1_cli.stage_cache import StageCache
+from scene_r1_cli.stages.box import ground_boxes
+from scene_r1_cli.stages.box3d import fit_boxes
+from scene_r1_cli.stages.masks import track_masks
+from scene_r1_cli.stages.points import lift_points
+from scene_r1_cli.stages.span import ground_span
+from scene_r1_cli.stages.video import sample_video
+from scene_r1_cli.types import Box2D, Failure, GroundingResult, Query, Scene, TemporalSpan
+
+
+@dataclass(frozen=True)
+class Given:
+    """Answers of a person or an oracle, used in place of the model's: its stages are then skipped."""
+
+    span: TemporalSpan | None = None
+    boxes_2d: tuple[Box2D, ...] = ()
+
+
+def ground_query(
+    scene: Scene,
+    query: Query,
+    config: GroundConfig,
+    models: Models,
+    *,
+    given: Given = Given(),
+    artifacts: QueryDir | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> GroundingResult:
+    """Find the object a sentence describes.
+
+    Args:
+        scene: The capture.
+        query: The sentence.
+        config: Settings of every stage.
+        models: Gives the vision-language model and the tracker, each loaded only when a stage needs it.
+        given: Answers that replace the model's.
+        artifacts: Where to store what each stage makes, and to find it again; None stores nothing.
+        on_stage: Told each stage's name as it starts.
+
+    Returns:
+        The result. A stage that finds nothing gives a result with ``failure``, not an exception.
+    """
+    run = StageCache(artifacts, scene_fingerprint(scene), on_stage)
+    span, boxes_2d, points, boxes_3d = given.span, given.boxes_2d, None, (None, None)
+    failure = None
+    try:
+        if not boxes_2d and span is None:
+            video = partial(sample_video, scene, config.video, models)
+            span = run.span(
+                [query.text, config.model, config.video, config.span],
+                lambda record: ground_span(models.vlm, video(), query, config.span, record),
+            )
+        if not boxes_2d and span is not None:
+            boxes_2d = run.boxes_2d(
+                [query.text, span, config.model, config.box],
+                lambda record: ground_boxes(models.vlm, scene, span, query, config.box, record),
+            )
+        masks = run.masks(
+            [boxes_2d, span, config.tracker],
+            lambda: track_masks(models.tracker, scene, boxes_2d, span, config.tracker),
+        )
+        points = run.points([masks, config.lifting], lambda: lift_points(scene, masks, config.lifting))
+        boxes_3d = run.boxes_3d([masks, config.lifting], lambda: fit_boxes(points, config.lifting))
+    except StageFailure as stage_failure:
+        failure = Failure(stage_failure.stage, stage_failure.reason)
+    return GroundingResult(
+        query=query,
+        span=span,
+        boxes_2d=boxes_2d,
+        box3d=boxes_3d[0],
+        obb=boxes_3d[1],
+        num_points=len(points.points_world_m) if points else 0,
+        surface_source=None,
+        timings_s=run.timings_with_total(),
+        failure=failure,
+    )

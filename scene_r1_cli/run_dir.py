@@ -1,0 +1,317 @@
+"""The run directory: the only module that knows the names of its files.
+
+::
+
+    runs/<date>_<command>_<name>/
+      run.json  config.yaml  logs/scener1.log  predictions.jsonl  report/index.html
+      queries/<scene_id>/<query_id>/  span.json boxes_2d.json masks.json points.ply box3d.json vlm.jsonl
+
+A file appears by rename or not at all. Every stage artifact carries the fingerprint of what it was
+made from; a stage whose fingerprint matches is loaded instead of computed again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from scene_r1_cli import __version__
+from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.types import PointSet, Scene
+
+STAGE_FILES = {
+    "span": "span.json",
+    "box": "boxes_2d.json",
+    "masks": "masks.json",
+    "points": "points.ply",
+    "box3d": "box3d.json",
+}
+_FINGERPRINT_COMMENT = "scener1 fingerprint "
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary sibling of ``path`` to write; renamed to it on success, removed on any error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file atomically; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Short hash of values, config models and the pipeline's dataclasses; stable across processes."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=_canonical)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return [str(value.dtype), list(value.shape), content]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    raise TypeError(f"cannot fingerprint a {type(value).__name__}")
+
+
+def scene_fingerprint(scene: Scene) -> str:
+    """Hash of what decides a scene's geometry: cameras, camera transforms, times, alignment."""
+    digest = hashlib.sha256(
+        f"{scene.scene_id} {scene.source} {scene.color_camera} {scene.depth_camera}".encode()
+    )
+    for matrix in (scene.depth_from_color, scene.world_from_scan):
+        digest.update(np.ascontiguousarray(matrix).tobytes())
+    digest.update(scene.frame_indices.tobytes() + scene.timestamps_s.tobytes())
+    digest.update(np.stack([frame.scan_from_camera for frame in scene.frames]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def slug(text: str, max_length: int = 40) -> str:
+    """A short name safe as a file name: lower-case letters, digits, ``-`` and ``_``."""
+    safe = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:max_length].strip("-_")
+    return safe or "query"
+
+
+def query_id_of(text: str) -> str:
+    """Id of a free-form query: readable, and different for different texts."""
+    return f"{slug(text, 32)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+class QueryDir:
+    """Artifacts of one query.
+
+    Args:
+        path: The folder ``queries/<scene_id>/<query_id>``; created on first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load_json(self, stage: str, stage_fingerprint: str) -> Any | None:
+        """The stored data of a stage, or None if absent or made from other inputs."""
+        path = self.path / STAGE_FILES[stage]
+        if not path.is_file():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(
+                f"{path} is not valid JSON ({error}).", "Delete it, or start again with --overwrite."
+            ) from error
+        return stored["data"] if stored.get("fingerprint") == stage_fingerprint else None
+
+    def save_json(self, stage: str, stage_fingerprint: str, data: Any) -> None:
+        """Store a stage's data with the fingerprint of its inputs."""
+        write_json(self.path / STAGE_FILES[stage], {"fingerprint": stage_fingerprint, "data": data})
+
+    def stored(self, stage: str) -> Any | None:
+        """The stored data of a stage whatever it was made from, or None if absent."""
+        path = self.path / STAGE_FILES[stage]
+        return json.loads(path.read_text(encoding="utf-8"))["data"] if path.is_file() else None
+
+    def load_points(self, stage_fingerprint: str) -> PointSet | None:
+        """The stored points, or None if absent or made from other inputs."""
+        from plyfile import PlyData
+
+        path = self.points_path
+        if not path.is_file():
+            return None
+        ply = PlyData.read(str(path))
+        if f"{_FINGERPRINT_COMMENT}{stage_fingerprint}" not in ply.comments:
+            return None
+        vertex = ply["vertex"]
+        num_views = next(int(c.split()[-1]) for c in ply.comments if c.startswith("scener1 num_views "))
+        return PointSet(
+            points_world_m=np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32),
+            colors_rgb=np.stack([vertex[c] for c in ("red", "green", "blue")], axis=1).astype(np.uint8),
+            view_counts=np.asarray(vertex["views"], dtype=np.int32),
+            num_views=num_views,
+        )
+
+    def save_points(self, stage_fingerprint: str, points: PointSet) -> None:
+        """Store points as binary PLY (x y z, red green blue, views), which MeshLab opens."""
+        from plyfile import PlyData, PlyElement
+
+        fields = [("x", "f4"), ("y", "f4"), ("z", "f4")]
+        fields += [("red", "u1"), ("green", "u1"), ("blue", "u1"), ("views", "i4")]
+        vertices = np.empty(len(points.points_world_m), dtype=fields)
+        for column, axis in enumerate("xyz"):
+            vertices[axis] = points.points_world_m[:, column]
+        for column, channel in enumerate(("red", "green", "blue")):
+            vertices[channel] = points.colors_rgb[:, column]
+        vertices["views"] = points.view_counts
+        comments = [f"{_FINGERPRINT_COMMENT}{stage_fingerprint}", f"scener1 num_views {points.num_views}"]
+        ply = PlyData([PlyElement.describe(vertices, "vertex")], comments=comments)
+        with atomic_path(self.points_path) as partial:
+            ply.write(str(partial))
+
+    @property
+    def points_path(self) -> Path:
+        """Where ``points.ply`` is or will be."""
+        return self.path / STAGE_FILES["points"]
+
+    def save_exchanges(self, stage: str, exchanges: Sequence[Mapping[str, Any]]) -> None:
+        """Store a stage's model exchanges in ``vlm.jsonl``, replacing its old ones."""
+        kept = [row for row in self.read_exchanges() if row["stage"] != stage]
+        rows = [json.dumps(row, allow_nan=False, ensure_ascii=False) for row in [*kept, *exchanges]]
+        write_text(self.path / "vlm.jsonl", "".join(f"{row}\n" for row in rows))
+
+    def read_exchanges(self) -> list[dict[str, Any]]:
+        """All stored model exchanges in order; empty if no model was asked."""
+        path = self.path / "vlm.jsonl"
+        if not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class RunDir:
+    """One run's folder.
+
+    Args:
+        path: The folder.
+        resume: Go on in an existing folder.
+        overwrite: Empty an existing run folder first.
+
+    Raises:
+        UsageError: The folder is in use and neither flag is given, or it is not a run directory.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        self.path = path
+        if resume and overwrite:
+            raise UsageError("--resume and --overwrite exclude each other.")
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file; a run needs a folder.", "Give another --out.")
+        if path.is_dir() and any(path.iterdir()):
+            self._enter_existing(resume, overwrite)
+
+    def _enter_existing(self, resume: bool, overwrite: bool) -> None:
+        is_run = (self.path / "run.json").is_file()
+        if not is_run:
+            raise UsageError(
+                f"{self.path} is not empty and holds no scener1 run (run.json).",
+                "Give --out an empty or new folder.",
+            )
+        if overwrite:
+            shutil.rmtree(self.path)
+        elif not resume:
+            raise UsageError(
+                f"{self.path} already holds a run.", "Add --resume to go on in it, or --overwrite to redo it."
+            )
+
+    @classmethod
+    def default_path(cls, command: str, name: str) -> Path:
+        """``runs/<date>_<command>_<name>``, numbered if that exists."""
+        date = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+        base = Path("runs") / f"{date}_{command}_{slug(name)}"
+        path, number = base, 2
+        while path.exists():
+            path, number = base.with_name(f"{base.name}-{number}"), number + 1
+        return path
+
+    def start(self, command: str, config: Mapping[str, Any], argv: Sequence[str]) -> None:
+        """Record what is being run, before any work."""
+        import yaml
+
+        write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        self._write_manifest(
+            {
+                "schema_version": 1,
+                "command": command,
+                "argv": list(argv),
+                "status": "running",
+                "started_at": _now(),
+                "finished_at": None,
+                "scener1_version": __version__,
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "cpu_count": os.cpu_count(),
+                "packages": _package_versions(),
+            }
+        )
+
+    def finish(self, status: str) -> None:
+        """Record how the run ended: ``done``, ``failed items`` or ``interrupted``."""
+        self._write_manifest({**self.manifest(), "status": status, "finished_at": _now()})
+
+    def manifest(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+
+    def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        write_json(self.path / "run.json", manifest)
+
+    def query(self, scene_id: str, query_id: str) -> QueryDir:
+        """The artifacts of one query."""
+        return QueryDir(self.path / "queries" / slug(scene_id, 80) / slug(query_id, 80))
+
+    def append_prediction(self, result: Mapping[str, Any]) -> None:
+        """Add one finished query to ``predictions.jsonl`` in a single write."""
+        line = json.dumps(result, allow_nan=False, ensure_ascii=False) + "\n"
+        with (self.path / "predictions.jsonl").open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+    def read_predictions(self) -> list[dict[str, Any]]:
+        """Finished queries, the latest line of each; a last line cut by a kill is not finished."""
+        path = self.path / "predictions.jsonl"
+        if not path.is_file():
+            return []
+        whole_lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        rows = [json.loads(line) for line in whole_lines]
+        return list({(row["scene_id"], row["query_id"]): row for row in rows}.values())
+
+    @property
+    def report_dir(self) -> Path:
+        """Folder of the HTML report."""
+        return self.path / "report"
+
+    @property
+    def log_path(self) -> Path:
+        """Text log of this run."""
+        return self.path / "logs" / "scener1.log"
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _package_versions() -> dict[str, str]:
+    from importlib import metadata
+
+    names = ("numpy", "torch", "transformers", "trl", "sam2", "open3d", "av")
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found | {"python": sys.version.split()[0]}
