@@ -18,6 +18,12 @@ class Models:
     def __init__(self, config: GroundConfig) -> None:
         self._config = config
 
+    def load(self, *, with_vlm: bool) -> None:
+        """Load now what a run will need, so that a missing model is told before any work."""
+        if with_vlm:
+            _ = self.vlm
+        _ = self.tracker
+
     @cached_property
     def vlm(self) -> VLM:
         """The vision-language model. Raises SetupError when it cannot be loaded."""

@@ -1,0 +1,75 @@
+"""``scener1 demo``: a first success, with no download and no GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scene_r1_cli.cli import options, output
+from scene_r1_cli.cli.ground import EXIT_QUERY_FAILED, run_query, show_result
+
+if TYPE_CHECKING:
+    from scene_r1_cli.data.labels import Label
+
+
+def demo(
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which held-out room and query.")] = 0,
+    store: options.Store = None,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make a held-out synthetic room, ground a sentence in it, and compare with the truth.
+
+    Examples:
+
+      scener1 demo
+
+      scener1 demo --seed 7 --json
+    """
+    from scene_r1_cli.config_load import load_config
+    from scene_r1_cli.data.labels import read_labels
+    from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_room, split_seeds
+    from scene_r1_cli.data.sources import open_scene
+    from scene_r1_cli.data.store import DEFAULT_STORE
+    from scene_r1_cli.pipeline import Given
+    from scene_r1_cli.types import Box2D, Query
+
+    root = (store or DEFAULT_STORE) / "rooms"
+    room_seed = split_seeds("test")[seed % len(split_seeds("test"))]
+    if not quiet:
+        output.note(f"room from test seed {room_seed} (made once, kept in {root})")
+    with output.stage_status("making a room"):
+        summary = make_room(room_seed, root, DEMO_OPTIONS)
+    scene = open_scene(summary.path)
+    label = _pick(read_labels(summary.path / "labels" / "rooms.parquet"), seed)
+    keyframe = max(label.keyframes, key=lambda item: item.visibility)
+    if not quiet:
+        output.note(
+            f"the 2D box of frame {keyframe.frame_index} is taken from the label: "
+            "no trained model is shipped yet"
+        )
+    result = run_query(
+        scene,
+        Query(scene_id=scene.scene_id, query_id=label.query_id, text=label.text),
+        Given(boxes_2d=(Box2D(keyframe.frame_index, keyframe.box_xyxy_px),)),
+        load_config(preset=None, files=[], sets=[], flags={}),
+        command="demo",
+        label=label,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    show_result(result, as_json=as_json, quiet=quiet)
+    if result.failure:
+        raise typer.Exit(EXIT_QUERY_FAILED)
+
+
+def _pick(labels: list[Label], seed: int) -> Label:
+    grounding = [label for label in labels if label.keyframes and label.box3d is not None]
+    return grounding[seed % len(grounding)]

@@ -1,0 +1,260 @@
+"""``scener1 ground``: from a sentence to a 3D box."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scene_r1_cli.cli import options, output
+from scene_r1_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from scene_r1_cli.config import GroundConfig
+    from scene_r1_cli.data.labels import Label
+    from scene_r1_cli.pipeline import Given
+    from scene_r1_cli.types import Box2D, GroundingResult, Query, Scene
+
+EXIT_QUERY_FAILED = 5
+
+
+def ground(
+    scene: Annotated[str, typer.Argument(help="Capture folder, .sens file, or id of a scene in the store.")],
+    query: Annotated[str, typer.Argument(help="What to find, e.g. 'the chair by the window'.")],
+    frame: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--frame", help="Source frame index of a --box; skips the language model. Repeat with --box."
+        ),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option("--box", help="Box in original colour pixels on that --frame.", metavar="X1,Y1,X2,Y2"),
+    ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option("--span", help="Seconds to look in; skips temporal grounding.", metavar="A,B"),
+    ] = None,
+    preset: options.Preset = None,
+    model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
+    tracker: Annotated[str | None, typer.Option("--tracker", help="geometric or sam2.")] = None,
+    config: options.ConfigFiles = None,
+    sets: options.Sets = None,
+    source: options.Source = None,
+    store: options.Store = None,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Find the object a sentence describes: span, 2D boxes, masks, points, 3D box.
+
+    Examples:
+
+      scener1 ground data/scans/scene0011_00 "the chair by the window" --preset qwen2.5-vl-7b
+
+      scener1 ground my_capture "the mug" --frame 120 --box 310,205,362,270
+    """
+    from scene_r1_cli.config_load import load_config
+    from scene_r1_cli.data.store import DEFAULT_STORE, resolve_scene
+    from scene_r1_cli.run_dir import query_id_of
+    from scene_r1_cli.types import Query
+
+    text = query.strip()
+    if not text:
+        raise UsageError("The query is empty.", 'Say what to find, e.g. "the chair by the window".')
+    flags = {"model.name": model, "tracker.name": tracker}
+    settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
+    opened = resolve_scene(scene, store or DEFAULT_STORE, source)
+    given = parse_given(opened, frame or [], box or [], span)
+    asked = Query(scene_id=opened.scene_id, query_id=query_id_of(text), text=text)
+    if dry_run:
+        output.print_json(_plan(opened, asked, given, settings))
+        return
+    result = run_query(
+        opened,
+        asked,
+        given,
+        settings,
+        command="ground",
+        label=_label_of(opened, text),
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    show_result(result, as_json=as_json, quiet=quiet)
+    if result.failure:
+        raise typer.Exit(EXIT_QUERY_FAILED)
+
+
+def run_query(
+    scene: Scene,
+    query: Query,
+    given: Given,
+    config: GroundConfig,
+    *,
+    command: str,
+    label: Label | None,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> GroundingResult:
+    """Ground one query in a run directory of its own, with report and, if there is a label, its truth."""
+    from dataclasses import replace
+
+    from scene_r1_cli.evaluation.truth import score_against_label
+    from scene_r1_cli.models.provider import Models
+    from scene_r1_cli.pipeline import ground_query
+    from scene_r1_cli.run_dir import RunDir
+    from scene_r1_cli.stages.report import write_report
+
+    models = Models(config)
+    # Load before the run directory is made: a model that cannot be loaded leaves nothing behind.
+    models.load(with_vlm=not given.boxes_2d)
+    path = out or RunDir.default_path(command, f"{scene.scene_id}-{query.query_id}")
+    run = RunDir(path, resume=resume, overwrite=overwrite)
+    run.start(command, config.model_dump(mode="json"), sys.argv[1:])
+    artifacts = run.query(scene.scene_id, query.query_id)
+    status = "interrupted"
+    try:
+        with output.logging_to(run.log_path, quiet=quiet), output.stage_status(query.text) as on_stage:
+            result = ground_query(
+                scene, query, config, models, given=given, artifacts=artifacts, on_stage=on_stage
+            )
+            truth = score_against_label(result, label) if label else None
+            mask_path = str(artifacts.points_path.relative_to(run.path)) if result.num_points else None
+            result = replace(result, truth=truth, run_dir=str(run.path), mask_path=mask_path)
+            write_report(scene, result, run, artifacts, label.box3d if label else None)
+        run.append_prediction(result_json(result))
+        status = "failed items" if result.failure else "done"
+    finally:
+        run.finish(status)
+    return result
+
+
+def result_json(result: GroundingResult) -> dict:
+    """The result as the JSON object of docs/result.schema.json."""
+    from scene_r1_cli.serialize import result_to_json
+
+    return result_to_json(result)
+
+
+def show_result(result: GroundingResult, *, as_json: bool, quiet: bool) -> None:
+    """Print a result: one JSON object, or a few lines for people."""
+    if as_json:
+        output.print_json(result_json(result))
+    else:
+        for line in _lines(result):
+            output.print_data(line)
+    if not quiet:
+        output.next_step(f"open {result.run_dir}/report/index.html")
+
+
+def _lines(result: GroundingResult) -> list[str]:
+    lines = [f"query     {result.query.text}"]
+    if result.span:
+        lines.append(f"span      {result.span.start_s:.1f} s to {result.span.end_s:.1f} s")
+    for box in result.boxes_2d:
+        corners = ", ".join(f"{value:.0f}" for value in box.xyxy_px)
+        lines.append(f"box 2D    frame {box.frame_index}: {corners}")
+    if result.failure:
+        lines.append(f"failed    {result.failure.stage}: {result.failure.reason}")
+    if result.box3d and result.obb:
+        lines.append(
+            f"box 3D    centre {_metres(result.box3d.center_m)}, size {_metres(result.box3d.size_m)}"
+        )
+        lines.append(f"oriented  size {_metres(result.obb.size_m)}, yaw {result.obb.yaw_rad:.2f} rad")
+        lines.append(f"points    {result.num_points}")
+    if result.truth and result.truth.box3d_iou is not None:
+        lines.append(f"truth     3D IoU with the label {result.truth.box3d_iou:.3f}")
+    lines.append(f"time      {result.timings_s['total']:.1f} s")
+    return lines
+
+
+def _metres(values: object) -> str:
+    return "(" + ", ".join(f"{value:.2f}" for value in values) + ") m"  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def parse_given(scene: Scene, frames: list[int], boxes: list[str], span: str | None) -> Given:
+    """Answers given on the command line, checked against the scene.
+
+    Raises:
+        UsageError: Not one box per frame, a frame the scene lacks, a box outside the image, an empty span.
+    """
+    from scene_r1_cli.pipeline import Given
+    from scene_r1_cli.types import TemporalSpan
+
+    if len(frames) != len(boxes):
+        raise UsageError(
+            f"{len(frames)} --frame and {len(boxes)} --box were given; each box needs its frame.",
+            "For example: --frame 120 --box 310,205,362,270",
+        )
+    given_span = None
+    if span is not None:
+        start_s, end_s = options.parse_numbers(span, 2, "--span", "5.0,10.0")
+        if not 0 <= start_s < end_s or start_s >= scene.duration_s:
+            raise UsageError(
+                f"--span {span} is not inside the video, which runs from 0 to {scene.duration_s:.1f} s.",
+                "Give start,end in seconds with start < end.",
+            )
+        given_span = TemporalSpan(start_s, min(end_s, scene.duration_s))
+    pairs = zip(frames, boxes, strict=True)
+    return Given(
+        span=given_span, boxes_2d=tuple(_given_box(scene, index, box_text) for index, box_text in pairs)
+    )
+
+
+def _given_box(scene: Scene, frame_index: int, text: str) -> Box2D:
+    from scene_r1_cli.types import Box2D
+
+    usable = scene.frame_indices
+    if frame_index not in usable:
+        nearest = usable[abs(usable - frame_index).argmin()]
+        skipped = {item.frame_index: item.reason for item in scene.skipped}
+        why = f" ({skipped[frame_index]})" if frame_index in skipped else ""
+        raise UsageError(
+            f"Frame {frame_index} of {scene.scene_id} is not usable{why}; "
+            f"usable frames lie between {usable[0]} and {usable[-1]}.",
+            f"The nearest is --frame {nearest}.",
+        )
+    x1, y1, x2, y2 = options.parse_numbers(text, 4, "--box", "310,205,362,270")
+    width, height = scene.color_camera.size_wh
+    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, width - 1.0), min(y2, height - 1.0))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise UsageError(
+            f"--box {text} has no area inside the {width}×{height} colour image.",
+            "Give x1,y1,x2,y2 in original colour pixels with x1 < x2 and y1 < y2.",
+        )
+    if clipped != (x1, y1, x2, y2):
+        output.note(f"note: --box {text} was clipped to the {width}×{height} image")
+    return Box2D(frame_index=frame_index, xyxy_px=clipped)
+
+
+def _label_of(scene: Scene, text: str) -> Label | None:
+    from scene_r1_cli.data.labels import find_label
+
+    return find_label(scene, text)
+
+
+def _plan(scene: Scene, query: Query, given: Given, config: GroundConfig) -> dict:
+    stages = ["masks", "points", "box3d"]
+    if not given.boxes_2d:
+        stages = (["span"] if given.span is None else []) + ["box", *stages]
+    return {
+        "schema_version": 1,
+        "scene_id": scene.scene_id,
+        "query": query.text,
+        "source": scene.source,
+        "frames": len(scene.frames),
+        "skipped_frames": len(scene.skipped),
+        "duration_s": round(scene.duration_s, 3),
+        "stages": stages,
+        "config": config.model_dump(mode="json"),
+    }

@@ -1,0 +1,1 @@
+"""Scoring predictions against truth; nothing here runs a model."""
