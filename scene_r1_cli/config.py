@@ -74,6 +74,21 @@ class LiftingConfig(StrictModel):
     """From masks, depth and cameras to a 3D box."""
 
     min_points: int = Field(30, ge=1, description="Fewer points than this are a failure, not a box.")
+    erode_edges_px: int = Field(2, ge=0, description="Depth pixels dropped beside a depth jump; 0 is off.")
+    erode_mask_px: int = Field(1, ge=0, description="Depth pixels dropped inside the mask's rim; 0 is off.")
+    voxel_m: float = Field(0.02, gt=0, description="Cells that points of all views are fused in.")
+    vote: bool = Field(True, description="Keep a voxel only if the views that see it agree.")
+    min_view_share: float = Field(
+        0.5, ge=0, le=1, description="Share of the views that see a voxel to agree."
+    )
+    remove_outliers: bool = Field(True, description="Statistical outlier removal.")
+    outlier_neighbours: int = Field(12, ge=1)
+    outlier_std_ratio: float = Field(2.5, gt=0)
+    largest_cluster: bool = Field(True, description="Keep the main connected part and parts like it.")
+    cluster_reach: int = Field(2, ge=1, le=4, description="Gap in voxels that a connected part may bridge.")
+    cluster_min_share: float = Field(0.1, gt=0, le=1, description="Smallest part kept, relative to the main.")
+    trim: float = Field(0.005, ge=0, lt=0.5, description="Share of the points cut from each end of a side.")
+    min_size_m: float = Field(0.01, gt=0, description="Least length of a side: the depth of a flat object.")
 
 
 class GroundConfig(StrictModel):

@@ -1,0 +1,99 @@
+"""Boxes around points: robust bounds, and the smallest turned box about the vertical."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from scene_r1_cli.geometry.boxes import aabb_from_bounds
+from scene_r1_cli.geometry.transforms import rotation_about_z
+from scene_r1_cli.types import Box3D
+
+
+def trimmed_bounds(points_m: np.ndarray, weights: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
+    """Per-axis bounds that leave ``trim`` of the weight outside on each side.
+
+    Args:
+        points_m: (N >= 1, D).
+        weights: (N,) >= 0, not all zero.
+        trim: Share of the weight cut from each end; 0 gives the plain minimum and maximum.
+
+    Returns:
+        (D,) low and (D,) high float64.
+    """
+    points = points_m.astype(np.float64, copy=False)
+    if trim <= 0:
+        return points.min(axis=0), points.max(axis=0)
+    low, high = np.empty(points.shape[1]), np.empty(points.shape[1])
+    for axis in range(points.shape[1]):
+        order = np.argsort(points[:, axis])
+        share = np.cumsum(weights[order]) / weights.sum()
+        first = int(np.searchsorted(share, trim, side="right"))
+        last = int(np.searchsorted(share, 1 - trim, side="left"))
+        low[axis] = points[order[min(first, len(order) - 1)], axis]
+        high[axis] = points[order[min(last, len(order) - 1)], axis]
+    return low, high
+
+
+def at_least(low_m: np.ndarray, high_m: np.ndarray, min_size_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds widened about their middle so that no side is shorter than ``min_size_m``."""
+    missing = np.clip(min_size_m - (high_m - low_m), 0, None) / 2
+    return low_m - missing, high_m + missing
+
+
+def min_area_yaw(points_xy: np.ndarray) -> float:
+    """Yaw of the rectangle of least area around points (one side lies on the convex hull).
+
+    Args:
+        points_xy: (N >= 1, 2).
+
+    Returns:
+        Radians in [0, pi / 2); 0 where the points span no area (and for one point).
+    """
+    points = points_xy.astype(np.float64)
+    try:
+        hull = points[ConvexHull(points).vertices]
+    except (QhullError, ValueError):
+        return _line_yaw(points)
+    edges = np.roll(hull, -1, axis=0) - hull
+    yaws = np.unique(np.mod(np.arctan2(edges[:, 1], edges[:, 0]), np.pi / 2))
+    cos, sin = np.cos(yaws), np.sin(yaws)
+    along = hull @ np.stack([cos, sin])
+    across = hull @ np.stack([-sin, cos])
+    area = np.ptp(along, axis=0) * np.ptp(across, axis=0)
+    return float(yaws[np.argmin(area)])
+
+
+def turned_box(
+    points_m: np.ndarray, weights: np.ndarray, yaw_rad: float, trim: float, min_size_m: float, score: float
+) -> Box3D:
+    """The box about +z turned by ``yaw_rad`` around points, with robust bounds.
+
+    Args:
+        points_m: (N >= 1, 3).
+        weights: (N,).
+        yaw_rad: Rotation about +z from world x to the box's x.
+        trim: See ``trimmed_bounds``.
+        min_size_m: Least length of a side.
+        score: Stored in the box.
+
+    Returns:
+        A box with full lengths; its x axis points along ``yaw_rad``.
+    """
+    world_from_box = rotation_about_z(yaw_rad)
+    rotation = world_from_box[:3, :3]
+    low, high = at_least(*trimmed_bounds(points_m @ rotation, weights, trim), min_size_m)
+    if yaw_rad == 0:
+        return aabb_from_bounds(low, high, score)
+    center = rotation @ ((low + high) / 2)
+    world_from_box[:3, 3] = center
+    return Box3D(center_m=center, size_m=high - low, world_from_box=world_from_box, score=score)
+
+
+def _line_yaw(points_xy: np.ndarray) -> float:
+    """Yaw of points on a line: their direction of greatest spread."""
+    spread = points_xy - points_xy.mean(axis=0)
+    if not np.abs(spread).max() > 0:
+        return 0.0
+    direction = np.linalg.svd(spread, full_matrices=False)[2][0]
+    return float(np.mod(np.arctan2(direction[1], direction[0]), np.pi / 2))

@@ -1,0 +1,181 @@
+"""Stage ``masks``: from boxes on key frames to the object's masks in many frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from scene_r1_cli.config import TrackerConfig
+from scene_r1_cli.errors import InputError, StageFailure
+from scene_r1_cli.geometry.camera import pixel_rays, project
+from scene_r1_cli.geometry.masks import color_pixels_of_depth
+from scene_r1_cli.geometry.transforms import invert, transform_points
+from scene_r1_cli.models.trackers import Tracker
+from scene_r1_cli.types import Box2D, FrameMask, MaskTrack, Scene, TemporalSpan
+
+MAX_CANDIDATES = 600
+"""Frames considered; a longer capture is thinned evenly, since neighbours show the same."""
+
+FAR_M = 6.0
+"""Beyond this a depth sensor says too little about an object."""
+
+OBJECT_ID = 1
+
+
+def track_masks(
+    tracker: Tracker,
+    scene: Scene,
+    boxes_2d: Sequence[Box2D],
+    span: TemporalSpan | None,
+    config: TrackerConfig,
+) -> MaskTrack:
+    """Carry the boxes of one object to the frames that show it best.
+
+    Args:
+        tracker: See ``load_tracker``.
+        scene: The capture.
+        boxes_2d: The object's boxes, on one or more frames; clipped to the image.
+        span: Where the object was found in time; frames in it are preferred. None: no preference.
+        config: ``max_views``.
+
+    Returns:
+        A stream of masks at the colour image's size, by rising ``frame_index``. Its end raises StageFailure
+        if there was none.
+
+    Raises:
+        InputError: A box is on a frame the capture does not have.
+        StageFailure: There is no box, or none lies in the image.
+    """
+    boxes = clip_boxes(scene, boxes_2d)
+    frame_indices = choose_frames(scene, boxes, span, config.max_views)
+    session = tracker.open(scene, frame_indices)
+    for box in boxes:
+        session.add(OBJECT_ID, box.frame_index, box_xyxy_px=box.xyxy_px)
+    return _stream(session)
+
+
+def _stream(session) -> Iterator[FrameMask]:
+    num_masks = 0
+    for frame_index, objects in session:
+        if OBJECT_ID in objects and objects[OBJECT_ID][0].area:
+            num_masks += 1
+            yield FrameMask(frame_index, *objects[OBJECT_ID])
+    if num_masks == 0:
+        raise StageFailure("masks", "the tracker found no object inside the boxes")
+
+
+def clip_boxes(scene: Scene, boxes_2d: Sequence[Box2D]) -> list[Box2D]:
+    """Boxes cut to the image, those outside left out; see ``track_masks`` for what is raised."""
+    if not boxes_2d:
+        raise StageFailure("masks", "there is no box to track")
+    width, height = scene.color_camera.size_wh
+    usable = set(scene.frame_indices.tolist())
+    clipped = []
+    for box in boxes_2d:
+        if box.frame_index not in usable:
+            reasons = {skipped.frame_index: skipped.reason for skipped in scene.skipped}
+            why = reasons.get(box.frame_index, "the capture has no such frame")
+            raise InputError(f"there is a box on frame {box.frame_index}, which cannot be used: {why}")
+        x1, x2 = np.clip([box.xyxy_px[0], box.xyxy_px[2]], -0.5, width - 0.5)
+        y1, y2 = np.clip([box.xyxy_px[1], box.xyxy_px[3]], -0.5, height - 0.5)
+        if x2 - x1 >= 1 and y2 - y1 >= 1:
+            xyxy = (float(x1), float(y1), float(x2), float(y2))
+            clipped.append(Box2D(box.frame_index, xyxy, box.label, box.rationale, box.score))
+    if not clipped:
+        raise StageFailure("masks", f"no box lies inside the {width} x {height} image")
+    return clipped
+
+
+def choose_frames(
+    scene: Scene, boxes: Sequence[Box2D], span: TemporalSpan | None, max_views: int
+) -> list[int]:
+    """Frames to track: every key frame, then views as different as possible, half of them in the span.
+
+    A frame is a candidate if it would show at least half of some points inside the boxes, were nothing in
+    between; whether something is, the tracker finds out.
+
+    Returns:
+        Rising source indices, at most ``max(max_views, number of key frames)``.
+    """
+    chosen = sorted({box.frame_index for box in boxes})
+    anchors = np.concatenate([anchor_points(scene, box) for box in boxes])
+    frames = scene.frames[:: max(1, len(scene.frames) // MAX_CANDIDATES)]
+    candidates = [frame for frame in frames if frame.frame_index not in set(chosen)]
+    if len(anchors):
+        candidates = [frame for frame in candidates if _shows(scene, frame.frame_index, anchors)]
+    in_span = [span is None or span.start_s <= frame.timestamp_s < span.end_s for frame in candidates]
+    target = np.median(anchors, axis=0) if len(anchors) else None
+    indices = np.array([frame.frame_index for frame in candidates], dtype=np.int64)
+    inside = indices[np.array(in_span, dtype=bool)] if len(indices) else indices
+    half = len(chosen) + (max_views - len(chosen)) // 2 if span is not None else max_views
+    chosen = _spread(scene, chosen, inside, target, half)
+    rest = np.setdiff1d(indices, chosen)
+    return sorted(_spread(scene, chosen, rest, target, max_views))
+
+
+def anchor_points(scene: Scene, box: Box2D) -> np.ndarray:
+    """(N, 3) world points on what is nearest in the middle of a box; none if there is no depth there.
+
+    Raises:
+        InputError: The frame's depth cannot be read.
+    """
+    depth_m = scene.read_depth(box.frame_index)[::2, ::2]
+    valid = np.isfinite(depth_m) & (depth_m > 0)
+    points = pixel_rays(scene.depth_camera)[::2, ::2][valid] * depth_m[valid, None]
+    pixels = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
+    x1, y1, x2, y2 = box.xyxy_px
+    margin_x, margin_y = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
+    with np.errstate(invalid="ignore"):
+        inside = (
+            (pixels[:, 0] >= x1 + margin_x)
+            & (pixels[:, 0] <= x2 - margin_x)
+            & (pixels[:, 1] >= y1 + margin_y)
+            & (pixels[:, 1] <= y2 - margin_y)
+        )
+    points = points[inside]
+    if not len(points):
+        return np.zeros((0, 3))
+    points = points[points[:, 2] <= np.percentile(points[:, 2], 60)]
+    points = points[:: max(1, len(points) // 32)]
+    return transform_points(scene.world_from_depth_camera(box.frame_index), points.astype(np.float64))
+
+
+def _shows(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:
+    camera_from_world = invert(scene.world_from_depth_camera(frame_index))
+    pixels, z = project(scene.depth_camera, transform_points(camera_from_world, anchors_world_m))
+    with np.errstate(invalid="ignore"):
+        inside = ((pixels >= 0) & (pixels <= np.array(scene.depth_camera.size_wh) - 1)).all(axis=1)
+    return bool((inside & (z > 0.2) & (z < FAR_M)).mean() >= 0.5)
+
+
+def _spread(
+    scene: Scene, chosen: list[int], candidates: np.ndarray, target: np.ndarray | None, limit: int
+) -> list[int]:
+    """Add candidates, each time the one farthest from all chosen views, up to ``limit``."""
+    if len(chosen) >= limit or not len(candidates):
+        return chosen
+    if len(candidates) <= limit - len(chosen):
+        return [*chosen, *candidates.tolist()]
+    features = _view_features(scene, candidates, target)
+    distance = np.full(len(candidates), np.inf)
+    for feature in _view_features(scene, np.array(chosen), target):
+        distance = np.minimum(distance, np.linalg.norm(features - feature, axis=1))
+    added: list[int] = []
+    while len(chosen) + len(added) < limit:
+        best = int(np.argmax(distance))
+        added.append(int(candidates[best]))
+        distance = np.minimum(distance, np.linalg.norm(features - features[best], axis=1))
+        distance[best] = -1
+    return [*chosen, *added]
+
+
+def _view_features(scene: Scene, frame_indices: np.ndarray, target: np.ndarray | None) -> np.ndarray:
+    """(N, F) where views are far apart if they see the target from other sides or distances."""
+    world_from_cameras = np.stack([scene.world_from_depth_camera(int(index)) for index in frame_indices])
+    positions = world_from_cameras[:, :3, 3]
+    if target is None:
+        return np.concatenate([positions, world_from_cameras[:, :3, 2]], axis=1)
+    towards = target - positions
+    distance = np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 0.1)
+    return np.concatenate([towards / distance, 0.5 * np.log(distance)], axis=1)
