@@ -91,6 +91,7 @@ class Scene:
         reader: Decoder of pixels.
         surface_path: Mesh of the scene in the ``scan`` frame, or None.
         superpoints_path: Over-segmentation of that mesh, or None.
+        notes: What a person should know of this capture (frames lost, calibration assumed).
     """
 
     scene_id: str
@@ -107,6 +108,7 @@ class Scene:
     reader: FrameReader = field(repr=False)
     surface_path: Path | None = None
     superpoints_path: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def frame(self, frame_index: int) -> Frame:
         """The frame with this source index.

@@ -1,0 +1,62 @@
+"""Captures in: one file per format, found by what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from scene_r1_cli.data.sources import exported, scannet, tsdf
+from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.types import Scene
+
+
+class Source(NamedTuple):
+    """One capture format."""
+
+    matches: Callable[[Path], bool]
+    open: Callable[[Path], Scene]
+    looks_like: str
+
+
+SOURCES = {
+    "scannet": Source(
+        scannet.matches, scannet.open_scannet, "a .sens file, a folder with one, or a ScanNet root"
+    ),
+    "exported": Source(
+        exported.matches, exported.open_exported, "color/ depth/ pose/ intrinsic/ with files named by index"
+    ),
+    "tsdf": Source(
+        tsdf.matches, tsdf.open_tsdf, "frame-XXXXXX.color.*, .depth.png, .pose.txt (7-Scenes, TSDF-fusion)"
+    ),
+}
+
+
+def open_scene(path: Path, source: str | None = None) -> Scene:
+    """Open a capture, whatever its format.
+
+    Args:
+        path: File or folder.
+        source: Name of a format in SOURCES; None detects it.
+
+    Raises:
+        InputError: Nothing is there, no format matches, or the capture is unusable.
+        UsageError: ``source`` is no known format.
+    """
+    if source is not None and source not in SOURCES:
+        raise UsageError(f"--source takes {', '.join(SOURCES)}, not {source!r}.")
+    if not path.exists():
+        raise InputError(f"There is no file or folder {str(path)!r}.")
+    if source is None:
+        source = _detect(path)
+    return SOURCES[source].open(path)
+
+
+def _detect(path: Path) -> str:
+    for name, candidate in SOURCES.items():
+        if candidate.matches(path):
+            return name
+    if path.is_dir() and not any(path.iterdir()):
+        raise InputError(f"{path} is an empty folder.", "Give the folder of an RGB-D capture.")
+    formats = "; ".join(f"{name}: {candidate.looks_like}" for name, candidate in SOURCES.items())
+    raise InputError(f"{path} is no capture that scener1 knows.", f"Known are {formats}.")

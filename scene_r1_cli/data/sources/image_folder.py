@@ -1,0 +1,113 @@
+"""Frames as image files: what the folder formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scene_r1_cli.data.sources.assemble import FrameRow, camera_from_matrix, read_matrix
+from scene_r1_cli.data.sources.images import decode_color, decode_depth_image, depth_to_metres, encoded_size
+from scene_r1_cli.errors import InputError
+from scene_r1_cli.types import Camera
+
+COLOR_INTRINSICS_FILE = "color-intrinsics.txt"
+DEPTH_FROM_COLOR_FILE = "depth-from-color.txt"
+MILLIMETRES_PER_METRE = 1000.0
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """The files of one frame; a missing one is None."""
+
+    color: Path | None
+    depth: Path | None
+    transform: Path | None
+
+
+class ImageFolderReader:
+    """Decodes frames from image files; safe to use from several threads.
+
+    Args:
+        files: Source frame index to its files, all present.
+        color_size_wh: Size every colour image must have.
+        depth_size_wh: Size every depth image must have.
+    """
+
+    def __init__(
+        self,
+        files: dict[int, FrameFiles],
+        color_size_wh: tuple[int, int],
+        depth_size_wh: tuple[int, int],
+    ) -> None:
+        self._files, self._color_size_wh, self._depth_size_wh = files, color_size_wh, depth_size_wh
+
+    def read_color(self, frame_index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB. Raises InputError when unreadable."""
+        path = self._files[frame_index].color
+        return decode_color(read_bytes(path), self._color_size_wh, str(path))
+
+    def read_depth(self, frame_index: int) -> np.ndarray:
+        """(h, w) float32 metres, 0 = no reading. Raises InputError when unreadable."""
+        path = self._files[frame_index].depth
+        raw = decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
+        return depth_to_metres(raw, MILLIMETRES_PER_METRE)
+
+
+def read_bytes(path: Path | None) -> bytes:
+    """A file's bytes. Raises InputError when it cannot be read."""
+    if path is None:
+        raise InputError("The frame has no such image.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def frame_rows(files: dict[int, FrameFiles]) -> Iterable[FrameRow]:
+    """Per frame its camera transform, or the reason why it cannot be used."""
+    for frame_index in sorted(files):
+        item = files[frame_index]
+        if item.color is None:
+            yield frame_index, "no colour image"
+        elif item.depth is None:
+            yield frame_index, "no depth image"
+        elif item.transform is None:
+            yield frame_index, "no camera transform file"
+        else:
+            try:
+                yield frame_index, read_matrix(item.transform, (4, 4))
+            except InputError:
+                yield frame_index, "camera transform file is not a 4×4 matrix"
+
+
+def image_sizes(path: Path, files: dict[int, FrameFiles]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Colour and depth (width, height), from the first frame whose images can be opened.
+
+    Raises:
+        InputError: No frame has both.
+    """
+    last_error = None
+    for frame_index in sorted(files):
+        item = files[frame_index]
+        if item.color is None or item.depth is None:
+            continue
+        try:
+            color_wh = encoded_size(read_bytes(item.color), str(item.color))
+            return color_wh, encoded_size(read_bytes(item.depth), str(item.depth))
+        except InputError as error:
+            last_error = error
+    raise last_error or InputError(f"{path} has no frame with both a colour and a depth image.")
+
+
+def optional_color_calibration(
+    folder: Path, color_size_wh: tuple[int, int]
+) -> tuple[Camera | None, np.ndarray | None]:
+    """What a person may lay beside a capture: colour intrinsics (3×3) and ``depth_from_color`` (4×4)."""
+    intrinsics, extrinsics = folder / COLOR_INTRINSICS_FILE, folder / DEPTH_FROM_COLOR_FILE
+    camera = None
+    if intrinsics.is_file():
+        camera = camera_from_matrix(intrinsics, read_matrix(intrinsics, (3, 3)), color_size_wh)
+    return camera, read_matrix(extrinsics, (4, 4)) if extrinsics.is_file() else None
