@@ -20,41 +20,65 @@ class StrictModel(BaseModel):
 class VideoConfig(StrictModel):
     """Which frames the vision-language model sees for the span, and how large."""
 
-    fps: float = Field(2.0, gt=0, description="Sampling rate of the video shown to the model.")
-    max_frames: int = Field(32, ge=1, description="Frames at most; a longer video is sampled more sparsely.")
-    max_side_px: int = Field(448, ge=28, description="Longer side of each frame after resizing.")
+    fps: float = Field(default=2.0, gt=0, description="Sampling rate of the video shown to the model.")
+    max_frames: int = Field(
+        default=32, ge=1, description="Frames at most; a longer video is sampled more sparsely."
+    )
+    max_side_px: int = Field(default=448, ge=28, description="Longer side of each frame after resizing.")
 
 
 class SpanConfig(StrictModel):
     """Temporal grounding."""
 
-    max_new_tokens: int = Field(512, ge=1)
-    retries: int = Field(1, ge=0, description="How often an unparsable reply is asked again.")
+    max_new_tokens: int = Field(default=512, ge=1)
+    retries: int = Field(default=1, ge=0, description="How often an unparsable reply is asked again.")
 
 
 class BoxConfig(StrictModel):
     """Image grounding on key frames of the span."""
 
-    num_keyframes: int = Field(3, ge=1, description="Key frames asked, one prompt each.")
-    max_side_px: int = Field(1024, ge=28, description="Longer side of a key frame after resizing.")
-    max_new_tokens: int = Field(512, ge=1)
-    retries: int = Field(1, ge=0)
+    num_keyframes: int = Field(default=3, ge=1, description="Key frames asked, one prompt each.")
+    sharpest_of: int = Field(
+        default=5, ge=1, description="Frames looked at for each key frame; the sharpest is used."
+    )
+    max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
+    max_new_tokens: int = Field(default=512, ge=1)
+    retries: int = Field(default=1, ge=0)
+
+
+class AnswerConfig(StrictModel):
+    """Answering a free-form question."""
+
+    max_new_tokens: int = Field(default=512, ge=1)
+    retries: int = Field(default=1, ge=0)
 
 
 class SamplingConfig(StrictModel):
     """How replies are decoded; temperature 0 is greedy."""
 
-    temperature: float = Field(0.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = 0
 
 
 class ModelConfig(StrictModel):
     """Which vision-language model answers."""
 
-    name: str = Field("", description="Hub name or folder of a checkpoint, or the served model's name.")
-    endpoint: str | None = Field(None, description="Base URL of an OpenAI-compatible server.")
-    family: str | None = Field(None, description="Box convention; read from the checkpoint when not given.")
+    name: str = Field(
+        default="", description="Hub name or folder of a checkpoint, or the served model's name."
+    )
+    endpoint: str | None = Field(
+        default=None, description="Base URL of an OpenAI-compatible server, with its /v1."
+    )
+    endpoint_timeout_s: float = Field(
+        default=300.0, gt=0, description="Longest wait for one reply of a server."
+    )
+    endpoint_retries: int = Field(
+        default=4, ge=0, description="How often a busy or failing server is asked again."
+    )
+    family: str | None = Field(
+        default=None, description="Box convention; read from the checkpoint when not given."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     sampling: SamplingConfig = SamplingConfig()
@@ -64,31 +88,51 @@ class TrackerConfig(StrictModel):
     """Which tracker carries a box's mask through the frames."""
 
     name: Literal["geometric", "sam2"] = "geometric"
-    checkpoint: str | None = Field(None, description="SAM 2.1: hub name, file, or preset name.")
-    model_config_name: str | None = Field(None, description="SAM 2.1: configuration in the sam2 package.")
+    checkpoint: str | None = Field(default=None, description="SAM 2.1: hub name, file, or preset name.")
+    model_config_name: str | None = Field(
+        default=None, description="SAM 2.1: configuration in the sam2 package."
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=64,
+        multiple_of=32,
+        description="SAM 2.1: side of its input; the checkpoint's own if not given.",
+    )
     device: str = "auto"
-    max_views: int = Field(48, ge=1, description="Frames tracked at most.")
+    max_views: int = Field(default=48, ge=1, description="Frames tracked at most.")
 
 
 class LiftingConfig(StrictModel):
     """From masks, depth and cameras to a 3D box."""
 
-    min_points: int = Field(30, ge=1, description="Fewer points than this are a failure, not a box.")
-    erode_edges_px: int = Field(2, ge=0, description="Depth pixels dropped beside a depth jump; 0 is off.")
-    erode_mask_px: int = Field(1, ge=0, description="Depth pixels dropped inside the mask's rim; 0 is off.")
-    voxel_m: float = Field(0.02, gt=0, description="Cells that points of all views are fused in.")
-    vote: bool = Field(True, description="Keep a voxel only if the views that see it agree.")
-    min_view_share: float = Field(
-        0.5, ge=0, le=1, description="Share of the views that see a voxel to agree."
+    min_points: int = Field(default=30, ge=1, description="Fewer points than this are a failure, not a box.")
+    erode_edges_px: int = Field(
+        default=2, ge=0, description="Depth pixels dropped beside a depth jump; 0 is off."
     )
-    remove_outliers: bool = Field(True, description="Statistical outlier removal.")
-    outlier_neighbours: int = Field(12, ge=1)
-    outlier_std_ratio: float = Field(2.5, gt=0)
-    largest_cluster: bool = Field(True, description="Keep the main connected part and parts like it.")
-    cluster_reach: int = Field(2, ge=1, le=4, description="Gap in voxels that a connected part may bridge.")
-    cluster_min_share: float = Field(0.1, gt=0, le=1, description="Smallest part kept, relative to the main.")
-    trim: float = Field(0.005, ge=0, lt=0.5, description="Share of the points cut from each end of a side.")
-    min_size_m: float = Field(0.01, gt=0, description="Least length of a side: the depth of a flat object.")
+    erode_mask_px: int = Field(
+        default=1, ge=0, description="Depth pixels dropped inside the mask's rim; 0 is off."
+    )
+    voxel_m: float = Field(default=0.02, gt=0, description="Cells that points of all views are fused in.")
+    vote: bool = Field(default=True, description="Keep a voxel only if the views that see it agree.")
+    min_view_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the views that see a voxel to agree."
+    )
+    remove_outliers: bool = Field(default=True, description="Statistical outlier removal.")
+    outlier_neighbours: int = Field(default=12, ge=1)
+    outlier_std_ratio: float = Field(default=2.5, gt=0)
+    largest_cluster: bool = Field(default=True, description="Keep the main connected part and parts like it.")
+    cluster_reach: int = Field(
+        default=2, ge=1, le=4, description="Gap in voxels that a connected part may bridge."
+    )
+    cluster_min_share: float = Field(
+        default=0.1, gt=0, le=1, description="Smallest part kept, relative to the main."
+    )
+    trim: float = Field(
+        default=0.005, ge=0, lt=0.5, description="Share of the points cut from each end of a side."
+    )
+    min_size_m: float = Field(
+        default=0.01, gt=0, description="Least length of a side: the depth of a flat object."
+    )
 
 
 class GroundConfig(StrictModel):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.errors import StageFailure
@@ -61,10 +60,15 @@ def ground_query(
     failure = None
     try:
         if not boxes_2d and span is None:
-            video = partial(sample_video, scene, config.video, models)
             span = run.span(
                 [query.text, config.model, config.video, config.span],
-                lambda record: ground_span(models.vlm, video(), query, config.span, record),
+                lambda record: ground_span(
+                    models.vlm,
+                    sample_video(scene, config.video, models.vlm.model_size_wh),
+                    query,
+                    config.span,
+                    record,
+                ),
             )
         if not boxes_2d and span is not None:
             boxes_2d = run.boxes_2d(

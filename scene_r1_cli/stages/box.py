@@ -1,0 +1,147 @@
+"""Stage ``box``: where the object is in key frames of the span (image grounding)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import numpy as np
+
+from scene_r1_cli.config import BoxConfig
+from scene_r1_cli.errors import InputError, StageFailure
+from scene_r1_cli.models.ask import ask
+from scene_r1_cli.models.families import box_to_original
+from scene_r1_cli.models.parse import ParseFailure, parse_boxes
+from scene_r1_cli.models.prompts import box_prompt
+from scene_r1_cli.models.vlm import VLM, Record, VideoPrefix
+from scene_r1_cli.stages.video import resize_rgb
+from scene_r1_cli.types import Box2D, Frame, Query, Scene, TemporalSpan
+
+logger = logging.getLogger(__name__)
+
+SHARPNESS_WIDTH_PX = 480
+
+
+def ground_boxes(
+    vlm: VLM,
+    scene: Scene,
+    span: TemporalSpan,
+    query: Query,
+    config: BoxConfig,
+    record: Record | None = None,
+) -> tuple[Box2D, ...]:
+    """Ask the model for the object's box in each key frame, one prompt per frame.
+
+    Args:
+        vlm: The model.
+        scene: The capture.
+        span: When the object is seen.
+        query: What to find.
+        config: Number and size of key frames, length of the reply, retries.
+        record: Told every exchange with the model.
+
+    Returns:
+        One box for each key frame that shows the object, by rising frame; of several boxes in a reply
+        the first, which is the model's best.
+
+    Raises:
+        StageFailure: No key frame has a box: the model says it is not there, or cannot be understood.
+        InputError: The query is empty.
+    """
+    key_frames = choose_key_frames(scene, span, config)
+    if not key_frames:
+        raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
+    boxes: list[Box2D] = []
+    misses: Counter[str] = Counter()
+    for frame, image_rgb in key_frames:
+        outcome = _ask_box(vlm, frame, image_rgb, query, config, record)
+        if isinstance(outcome, Box2D):
+            boxes.append(outcome)
+        else:
+            misses[outcome] += 1
+    if not boxes:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
+        raise StageFailure("box", f"none of {len(key_frames)} key frames gave a box ({reasons})")
+    return tuple(boxes)
+
+
+def _ask_box(
+    vlm: VLM, frame: Frame, image_rgb: np.ndarray, query: Query, config: BoxConfig, record: Record | None
+) -> Box2D | str:
+    """The box in one frame, or in words why there is none."""
+    original_wh = (image_rgb.shape[1], image_rgb.shape[0])
+    model_wh = vlm.model_size_wh(original_wh, config.max_side_px)
+    found = ask(
+        vlm,
+        VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])),
+        box_prompt(query.text, vlm.family, model_wh),
+        parse_boxes,
+        stage="box",
+        frame_indices=[frame.frame_index],
+        max_new_tokens=config.max_new_tokens,
+        retries=config.retries,
+        record=record,
+    )
+    if isinstance(found, ParseFailure):
+        return "reply cannot be read"
+    if not found.value.boxes:
+        return "object not in the frame"
+    box = found.value.boxes[0]
+    xyxy_px = box_to_original(box.xyxy_model, vlm.family, model_wh, original_wh)
+    if xyxy_px is None:
+        return "box without area in the frame"
+    return Box2D(frame.frame_index, xyxy_px, label=box.label, rationale=found.rationale)
+
+
+def choose_key_frames(scene: Scene, span: TemporalSpan, config: BoxConfig) -> list[tuple[Frame, np.ndarray]]:
+    """Key frames of a span: one from each of ``num_keyframes`` equal parts, the sharpest looked at.
+
+    A span too short to hold a frame gives the frame nearest to its middle. Frames that cannot be decoded
+    are passed over; a part without any other frame has no key frame.
+
+    Returns:
+        Frames by rising time, each with its (H, W, 3) uint8 colour image at the original size.
+    """
+    times_s = scene.timestamps_s
+    positions = np.flatnonzero((times_s >= span.start_s) & (times_s < span.end_s))
+    if not len(positions):
+        middle_s = (span.start_s + span.end_s) / 2
+        positions = np.array([np.abs(times_s - middle_s).argmin()])
+    chosen = []
+    for part in np.array_split(positions, min(config.num_keyframes, len(positions))):
+        sharpest = _sharpest(scene, _spread(part, config.sharpest_of))
+        if sharpest is not None:
+            chosen.append(sharpest)
+    return chosen
+
+
+def _spread(positions: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of some positions: the middles of equal parts."""
+    count = min(count, len(positions))
+    return positions[((np.arange(count) + 0.5) * len(positions) / count).astype(np.int64)]
+
+
+def _sharpest(scene: Scene, positions: np.ndarray) -> tuple[Frame, np.ndarray] | None:
+    """The sharpest of some frames with its image; None if none can be decoded."""
+    best: tuple[float, Frame, np.ndarray] | None = None
+    for position in positions.tolist():
+        frame = scene.frames[position]
+        try:
+            image_rgb = scene.read_color(frame.frame_index)
+        except InputError as error:
+            logger.warning("frame %d is passed over: %s", frame.frame_index, error.message)
+            continue
+        score = sharpness(image_rgb) if len(positions) > 1 else 0.0
+        if best is None or score > best[0]:
+            best = (score, frame, image_rgb)
+    return best[1:] if best is not None else None
+
+
+def sharpness(image_rgb: np.ndarray) -> float:
+    """Variance of the Laplacian of an (H, W, 3) uint8 image at a fixed width; motion blur lowers it."""
+    import cv2
+
+    height, width = image_rgb.shape[:2]
+    scale = min(1.0, SHARPNESS_WIDTH_PX / width)
+    small_rgb = resize_rgb(image_rgb, (max(1, round(width * scale)), max(1, round(height * scale))))
+    return float(cv2.Laplacian(cv2.cvtColor(small_rgb, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
