@@ -1,0 +1,31 @@
+"""Presets: YAML files that name model, tracker and sampling together; see configs/ground/."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from scene_r1_cli.errors import ConfigError
+
+PRESETS_DIR = Path(__file__).parent.parent / "configs" / "ground"
+
+
+def list_presets() -> list[str]:
+    """Names for ``--preset``, sorted."""
+    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """The YAML file of a preset.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    known = list_presets()
+    if name in known:
+        return PRESETS_DIR / f"{name}.yaml"
+    close = get_close_matches(name.lower(), known, n=1)
+    raise ConfigError(
+        f"Preset {name!r} is not known; known are {', '.join(known)}.",
+        f"Did you mean {close[0]}?" if close else "A file of your own is given with --config.",
+    )
