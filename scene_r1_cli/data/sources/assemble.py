@@ -103,7 +103,7 @@ def camera_from_matrix(path: Path, matrix: np.ndarray, size_wh: tuple[int, int])
     fx, fy, cx, cy = (float(matrix[row, column]) for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
     if not (np.isfinite([fx, fy, cx, cy]).all() and fx > 0 and fy > 0):
         raise InputError(
-            f"{path} is no intrinsic matrix (fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}; fx, fy > 0 are needed)."
+            f"{path} is no intrinsic matrix (fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}; fx, fy must be > 0)."
         )
     return Camera(fx, fy, cx, cy, size_wh)
 

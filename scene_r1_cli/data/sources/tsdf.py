@@ -31,8 +31,8 @@ _GRAVITY_FILE = "gravity-direction.txt"
 # 7-Scenes gives one matrix, which fits its depth camera only. Its colour camera (a Kinect v1's) was
 # fitted to depth edges; docs/datasets.md says how.
 _SEVEN_SCENES_DEPTH = Camera(585.0, 585.0, 320.0, 240.0, (640, 480))
-_SEVEN_SCENES_COLOR = Camera(525.0, 525.0, 320.0, 238.0, (640, 480))
-_SEVEN_SCENES_BASELINE_M = 0.025
+_SEVEN_SCENES_COLOR = Camera(527.8, 527.8, 321.5, 238.5, (640, 480))
+_SEVEN_SCENES_BASELINE_M = 0.030
 
 
 def matches(path: Path) -> bool:
