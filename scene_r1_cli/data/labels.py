@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.types import Box3D
+from scene_r1_cli.geometry.boxes import aabb_from_bounds
+from scene_r1_cli.types import Box3D, Scene
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,16 @@ def read_labels(path: Path) -> list[Label]:
     return [_from_row(row) for row in table.to_pylist()]
 
 
+def find_label(scene: Scene, text: str) -> Label | None:
+    """The label of a scene that points at an object with exactly this sentence, or None."""
+    folder = scene.path if scene.path.is_dir() else scene.path.parent
+    for path in sorted((folder / "labels").glob("*.parquet")):
+        for label in read_labels(path):
+            if label.text == text and label.keyframes:
+                return label
+    return None
+
+
 def _to_row(label: Label) -> dict[str, Any]:
     box = label.box3d
     return {
@@ -175,7 +186,5 @@ def _four(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _box(row: dict[str, list[float]]) -> Box3D:
-    center = np.array(row["center_m"], dtype=np.float64)
-    world_from_box = np.eye(4)
-    world_from_box[:3, 3] = center
-    return Box3D(center_m=center, size_m=np.array(row["size_m"], dtype=np.float64), world_from_box=world_from_box)
+    center, size = np.array(row["center_m"]), np.array(row["size_m"])
+    return aabb_from_bounds(center - size / 2, center + size / 2)

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scene_r1_cli.data.labels import Keyframe, Label, read_labels, write_labels
+from scene_r1_cli.data.labels import KeyframeLabel, Label, read_labels, write_labels
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.boxes import aabb_from_bounds
 
@@ -14,7 +14,7 @@ GROUNDING = Label(
     object_id=3,
     runs_s=((0.0, 1.5), (4.0, 6.5)),
     main_run=1,
-    keyframes=(Keyframe(120, (1.0, 2.0, 30.5, 40.0), 0.9),),
+    keyframes=(KeyframeLabel(120, (1.0, 2.0, 30.5, 40.0), 0.9),),
     answers=(),
     answer_type="none",
     box3d=aabb_from_bounds(np.array([0, 0, 0.0]), np.array([1, 2, 3.0])),
