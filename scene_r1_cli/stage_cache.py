@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scene_r1_cli import serialize
-from scene_r1_cli.errors import StageFailure
+from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.run_dir import QueryDir, fingerprint
 from scene_r1_cli.types import Box2D, Box3D, FrameMask, PointSet, TemporalSpan
 
@@ -119,6 +119,10 @@ class StageCache:
         except StageFailure as failure:
             logger.info("%s failed: %s", stage, failure.reason)
             raise
+        except InputError as error:
+            # Data found bad only now (one unreadable image) fails this query, not the ones after it.
+            logger.info("%s failed: %s", stage, error.message)
+            raise StageFailure(stage, error.message, error.hint) from error
         finally:
             self.timings_s[stage] = time.perf_counter() - started
             logger.info("%s: %.2f s", stage, self.timings_s[stage])
