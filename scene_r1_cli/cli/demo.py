@@ -23,7 +23,9 @@ def demo(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a held-out synthetic room, ground a sentence in it, and compare with the truth.
+    """Ground a sentence in a synthetic room.
+
+    The room is held out (a test seed); the result is compared with its truth.
 
     Examples:
 

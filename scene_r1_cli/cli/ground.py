@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,9 @@ def ground(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Find the object a sentence describes: span, 2D boxes, masks, points, 3D box.
+    """Find the object a sentence describes.
+
+    Span, 2D boxes, masks, points, 3D box; each step is stored and shown in the report.
 
     Examples:
 
@@ -178,8 +181,8 @@ def _lines(result: GroundingResult) -> list[str]:
     return lines
 
 
-def _metres(values: object) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in values) + ") m"  # pyright: ignore[reportGeneralTypeIssues]
+def _metres(values: Iterable[float]) -> str:
+    return "(" + ", ".join(f"{value:.2f}" for value in values) + ") m"
 
 
 def parse_given(scene: Scene, frames: list[int], boxes: list[str], span: str | None) -> Given:

@@ -26,7 +26,9 @@ def rooms(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make furnished rooms with a camera path, noisy depth, sentences and true boxes.
+    """Make synthetic captures in ScanNet's layout.
+
+    Furnished rooms with a hand-held camera path, noisy depth, sentences, questions and true boxes.
 
     Examples:
 

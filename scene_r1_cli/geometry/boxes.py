@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scene_r1_cli.types import Box3D
 
@@ -16,7 +17,7 @@ BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0,
 """Pairs of corner indices that a drawing of a box joins."""
 
 
-def box2d_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> float:
+def box2d_iou(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> float:
     """IoU of two boxes (x1, y1, x2, y2); 0 when either has no area."""
     a = np.asarray(a_xyxy, dtype=np.float64)
     b = np.asarray(b_xyxy, dtype=np.float64)
@@ -29,7 +30,7 @@ def box2d_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> float:
 
 
 def aabb_iou(
-    a_center_m: np.ndarray, a_size_m: np.ndarray, b_center_m: np.ndarray, b_size_m: np.ndarray
+    a_center_m: ArrayLike, a_size_m: ArrayLike, b_center_m: ArrayLike, b_size_m: ArrayLike
 ) -> np.ndarray:
     """IoU of axis-aligned 3D boxes, broadcast over leading axes.
 

@@ -67,15 +67,15 @@ def level_world(
         gravity_scan: (3,) measured direction of gravity (down), or None.
     """
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), _FRAMES_FOR_GRAVITY)).round().astype(int)
-    readable = []
+    readable, unreadable = [], []
     for number in chosen:
         frame = frames[number]
         try:
             readable.append((reader.read_depth(frame.frame_index), frame.scan_from_camera))
         except InputError as error:
-            last_error = error
+            unreadable.append(error)
     if not readable:
-        raise last_error  # pyright: ignore[reportPossiblyUnboundVariable]
+        raise unreadable[0]
     up_scan = None if gravity_scan is None else -gravity_scan
     world_from_scan = estimate_world_from_scan(camera, readable, up_scan)
     return world_from_scan, "estimated" if gravity_scan is None else "measured"

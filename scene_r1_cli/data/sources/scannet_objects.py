@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def scannet_instances(scene_dir: Path) -> tuple[np.ndarray, np.ndarray, dict[int
                 f"{scene_dir} has no {scene_id}{suffix}.", "Download ScanNet's mesh and annotation files too."
             )
     # Our folder need not lie in a `scans/`; name the files relative to it.
-    dataset = get_dataset(
+    dataset: Any = get_dataset(
         "scannet",
         scene_dir,
         decimated_mesh_file="{scene_id}_vh_clean_2.ply",
