@@ -1,0 +1,228 @@
+"""Any image-text-to-text checkpoint of transformers, from a folder or the hub's cache."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from scene_r1_cli.config import ModelConfig, SamplingConfig
+from scene_r1_cli.errors import SetupError
+from scene_r1_cli.models.families import Family, ImageGrid, size_on_grid
+from scene_r1_cli.models.shared_prefix import generate_shared
+from scene_r1_cli.models.vlm import Reply, VideoPrefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+logger = logging.getLogger(__name__)
+
+
+class TransformersVLM:
+    """A loaded checkpoint; see ``VLM``.
+
+    Args:
+        name: Hub name or folder, for people.
+        model: An image-text-to-text model in evaluation mode.
+        processor: Its processor.
+        family: Row of the family table.
+        sampling: How replies are decoded unless a call says otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: PreTrainedModel,
+        processor: ProcessorMixin,
+        family: Family,
+        sampling: SamplingConfig,
+    ) -> None:
+        self.name = name
+        self.family = family
+        self._model: Any = model
+        self._processor: Any = processor
+        self._sampling = sampling
+        self._grid = _grid_of(self._processor, family)
+
+    @classmethod
+    def load(cls, config: ModelConfig) -> TransformersVLM:
+        """Load ``config.name``.
+
+        Raises:
+            InputError: The folder holds no complete vision-language checkpoint.
+            SetupError: The weights are not on this machine, or do not fit on the device.
+            ConfigError: The family is not known and not given.
+        """
+        from scene_r1_cli.models.checkpoint import load_checkpoint
+
+        model, processor, family = load_checkpoint(config)
+        return cls(config.name, model, processor, family, config.sampling)
+
+    def model_size_wh(self, original_wh: tuple[int, int], max_side_px: int) -> tuple[int, int]:
+        """See ``VLM.model_size_wh``."""
+        return size_on_grid(original_wh, max_side_px, self._grid)
+
+    def generate(
+        self,
+        prefix: VideoPrefix,
+        suffixes: Sequence[str],
+        *,
+        max_new_tokens: int,
+        sampling: SamplingConfig | None = None,
+    ) -> list[Reply]:
+        """See ``VLM.generate``.
+
+        Raises:
+            ValueError: The frames are not at ``model_size_wh``, so the processor would resize them.
+            SetupError: The device has too little memory.
+        """
+        if not suffixes:
+            return []
+        texts = [self.render(prefix, suffix) for suffix in suffixes]
+        sampling = sampling or self._sampling
+        generate = self._generate_shared if self.family.shares_prefix else self._generate_batch
+        try:
+            rows, new_tokens = generate(prefix, texts, max_new_tokens, sampling)
+        except torch.OutOfMemoryError as error:
+            raise SetupError(
+                f"{self.name} ran out of memory on {self._model.device} at {len(suffixes)} question(s) "
+                f"about {len(prefix.frames_rgb)} frames of {prefix.size_wh[0]}×{prefix.size_wh[1]} pixels.",
+                "Use fewer or smaller frames (video.max_frames, video.max_side_px) or a smaller model.",
+            ) from error
+        return [self._reply(len(row), tokens) for row, tokens in zip(rows, new_tokens, strict=True)]
+
+    def render(self, prefix: VideoPrefix, suffix: str) -> str:
+        """The whole prompt as text through the checkpoint's chat template, one placeholder per frame."""
+        content: list[dict[str, str]] = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+            for part in prefix.parts()
+        ]
+        content.append({"type": "text", "text": suffix})
+        return self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+
+    def _generate_shared(
+        self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Prompt tokens and new tokens of each text; frames are encoded and prefilled once."""
+        rows, vision = self.encode_shared(prefix, texts)
+        new_tokens = generate_shared(
+            self._model,
+            rows,
+            vision,
+            eos_ids=self._eos_ids,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+        )
+        return rows, new_tokens
+
+    def encode_shared(
+        self, prefix: VideoPrefix, texts: Sequence[str]
+    ) -> tuple[list[list[int]], dict[str, torch.Tensor]]:
+        """Tokens of each rendered prompt, and the vision inputs of the frames they share.
+
+        The image processor runs once. Control tokens split a text before anything else does, so the text
+        after the last image can be encoded apart.
+        """
+        first = self._encode([texts[0]], [prefix])
+        ids = first["input_ids"][0]
+        num_with_images = int((ids == self._processor.image_token_id).nonzero()[-1]) + 1
+        head = ids[:num_with_images].tolist()
+        image_token = self._processor.image_token
+        tails = [text.rpartition(image_token)[2] for text in texts]
+        tail_ids = self._processor.tokenizer(tails, add_special_tokens=False)["input_ids"]
+        vision = {key: first[key] for key in ("pixel_values", "image_grid_thw", "mm_token_type_ids")}
+        return [head + tail for tail in tail_ids], vision
+
+    def _generate_batch(
+        self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """As ``_generate_shared`` for other architectures: an ordinary batch through ``generate``."""
+        from transformers import GenerationConfig
+
+        inputs = self._encode(texts, [prefix] * len(texts))
+        # Built from nothing: a checkpoint's own generation config may hide a repetition penalty.
+        generation = GenerationConfig(
+            max_new_tokens=max_new_tokens, eos_token_id=self._eos_ids, pad_token_id=self._eos_ids[0]
+        )
+        if sampling.temperature > 0:
+            generation.update(do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0)
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(sampling.seed)
+            output = self._model.generate(**inputs, generation_config=generation)
+        masks = inputs["attention_mask"].bool()
+        rows = [ids[mask].tolist() for ids, mask in zip(inputs["input_ids"], masks, strict=True)]
+        new = [self._up_to_end(ids) for ids in output[:, masks.shape[1] :].tolist()]
+        return rows, new
+
+    def _encode(self, texts: Sequence[str], prefixes: Sequence[VideoPrefix]) -> Mapping[str, torch.Tensor]:
+        """The processor's tensors on the model's device.
+
+        Raises:
+            ValueError: The processor resized the frames.
+        """
+        from PIL import Image
+
+        images = [[Image.fromarray(frame) for frame in prefix.frames_rgb] for prefix in prefixes]
+        inputs = self._processor(
+            text=list(texts), images=images, padding=True, padding_side="left", return_tensors="pt"
+        )
+        _check_grids(inputs, prefixes, self.family)
+        return inputs.to(self._model.device)
+
+    def _up_to_end(self, tokens: list[int]) -> list[int]:
+        """Tokens up to the first that ends a reply; ``generate`` pads behind it."""
+        end = next((index for index, token in enumerate(tokens) if token in self._eos_ids), len(tokens))
+        return tokens[: end + 1]
+
+    def _reply(self, num_prompt_tokens: int, tokens: list[int]) -> Reply:
+        is_ended = bool(tokens) and tokens[-1] in self._eos_ids
+        return Reply(
+            text=self._processor.tokenizer.decode(tokens, skip_special_tokens=True),
+            finish_reason="stop" if is_ended else "length",
+            num_prompt_tokens=num_prompt_tokens,
+            num_new_tokens=len(tokens),
+        )
+
+    @property
+    def _eos_ids(self) -> list[int]:
+        eos = self._model.generation_config.eos_token_id
+        if eos is None:
+            eos = self._processor.tokenizer.eos_token_id
+        return list(eos) if isinstance(eos, list) else [eos]
+
+
+def _grid_of(processor: Any, family: Family) -> ImageGrid:
+    """The grid of the checkpoint's own image processor, which may be narrower than the family's."""
+    images = processor.image_processor
+    size = images.size or {}
+    patch_px = getattr(images, "patch_size", None) or family.patch_px
+    merge = getattr(images, "merge_size", None) or family.merge
+    return ImageGrid(
+        factor_px=int(patch_px * merge),
+        min_pixels=int(size.get("shortest_edge") or family.min_pixels),
+        max_pixels=int(size.get("longest_edge") or family.max_pixels),
+    )
+
+
+def _check_grids(inputs: Mapping[str, Any], prefixes: Sequence[VideoPrefix], family: Family) -> None:
+    """Check on the processor's output that it took every frame as it was."""
+    if "image_grid_thw" not in inputs:
+        return
+    patch_px = family.patch_px
+    expected = [
+        [1, prefix.size_wh[1] // patch_px, prefix.size_wh[0] // patch_px]
+        for prefix in prefixes
+        for _ in prefix.frames_rgb
+    ]
+    given = np.asarray(inputs["image_grid_thw"]).tolist()
+    whole = all(side % (patch_px * family.merge) == 0 for prefix in prefixes for side in prefix.size_wh)
+    if given != expected or not whole:
+        raise ValueError(
+            f"frames of {prefixes[0].size_wh} pixels were resized by the processor to a patch grid of "
+            f"{given[0]}; use model_size_wh"
+        )
