@@ -29,10 +29,12 @@ def invert(a_from_b: np.ndarray) -> np.ndarray:
 
 
 def is_rigid(a_from_b: np.ndarray, tolerance: float = 1e-2) -> bool:
-    """True if the matrix is finite, right-handed and orthonormal within ``tolerance``."""
+    """True if finite, right-handed, orthonormal within ``tolerance`` and within 10 km of the origin."""
     if a_from_b.shape != (4, 4) or not np.isfinite(a_from_b).all():
         return False
     rotation = a_from_b[:3, :3]
+    if np.abs(rotation).max() > 2 or np.abs(a_from_b[:3, 3]).max() > 1e4:
+        return False
     orthonormal = np.abs(rotation @ rotation.T - np.eye(3)).max() < tolerance
     return bool(orthonormal and np.linalg.det(rotation) > 0)
 

@@ -161,8 +161,8 @@ def _read_header(path: Path, data: bytes, file_size: int) -> SensHeader:
     color_wh = fields.read("<II", "colour size")
     depth_wh = fields.read("<II", "depth size")
     (depth_shift,) = fields.read("<f", "depth_shift")
-    if not (np.isfinite(depth_shift) and depth_shift > 0):
-        raise fields.impossible("depth_shift", depth_shift, "units per metre, e.g. 1000")
+    if not 1 <= depth_shift <= 1e6:
+        raise fields.impossible("depth_shift", depth_shift, "1 to 1000000 units per metre, e.g. 1000")
     (num_frames,) = fields.read("<Q", "frame count")
     return SensHeader(
         sensor_name=name.decode("utf-8", errors="replace"),
