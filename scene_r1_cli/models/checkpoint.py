@@ -151,9 +151,10 @@ def _load_model(where: str, config: ModelConfig, device: torch.device) -> PreTra
     if dtype == "auto" and device.type == "cpu":
         dtype = "float32"  # half precision is slow on most CPUs
     try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             where, dtype=dtype, output_loading_info=True
         )
+        model, info = loaded
         model = model.to(device)
     except torch.OutOfMemoryError as error:
         raise SetupError(
