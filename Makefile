@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE = 1
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: demo test setup lint types unit integration clean
+.PHONY: demo test setup lint types unit integration clean docs/cli.md
 
 demo: setup
 	$(BIN)/scener1 demo
@@ -38,3 +38,7 @@ integration: setup
 
 clean:
 	rm -rf $(VENV) runs
+
+# The command reference is made from the commands themselves; a test holds it to them.
+docs/cli.md: setup
+	$(BIN)/python -m typer scene_r1_cli.cli.app utils docs --name scener1 --output $@

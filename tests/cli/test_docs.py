@@ -1,0 +1,38 @@
+"""What is written about the commands is what the commands are."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scene_r1_cli.config import GroundConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_command_reference_is_current():
+    command = [sys.executable, "-m", "typer", "scene_r1_cli.cli.app", "utils", "docs", "--name", "scener1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    written = (ROOT / "docs" / "cli.md").read_text()
+    assert done.stdout.strip() == written.strip(), "run: make docs/cli.md"
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    broken = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert broken == []
+
+
+def test_set_keys_in_the_readme_exist():
+    for key in re.findall(r"--set ([\w.]+)=", (ROOT / "README.md").read_text()):
+        model = GroundConfig
+        for name in key.split("."):
+            if name == "key":
+                continue
+            assert name in model.model_fields, key
+            model = model.model_fields[name].annotation
