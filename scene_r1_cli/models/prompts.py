@@ -29,7 +29,7 @@ _SPAN = (
     _VIDEO + "Description of an object: {query}\n\n"
     "When is this object in view? Think first: which objects fit the description, what tells the right "
     "one from the others, and in which frames it is seen. Then answer with the one time span that shows "
-    "it best, in seconds. Reply in exactly this form:\n"
+    "it best. Reply in exactly this form, with seconds for START and END:\n"
     "<think>your reasoning</think>\n"
     "<answer>STARTs to ENDs</answer>"
 )
