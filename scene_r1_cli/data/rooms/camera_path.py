@@ -173,7 +173,7 @@ def _stop_for(
     center = (low + high) / 2
     away = graph.points_m - center[:2]
     distance = np.hypot(away[:, 0], away[:, 1])
-    wanted = 0.9 + 0.55 * float(np.linalg.norm((high - low)))
+    wanted = 0.9 + 0.55 * float(np.linalg.norm(high - low))
     front = item.world_from_object[:2, 1]
     facing = away @ front / np.maximum(distance, 1e-6)
     fit = -np.abs(distance - wanted) + 0.6 * facing + rng.uniform(0, 0.8, len(distance))

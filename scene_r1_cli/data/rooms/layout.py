@@ -215,7 +215,7 @@ def _structure(plan: FloorPlan, rng: np.random.Generator, first_id: int) -> list
     surfaces = [("ceiling", SolidBuilder()), ("floor", SolidBuilder())]
     for x0, y0, x1, y1 in plan.rectangles_m:
         corners = np.array([[x0, y0, 0], [x1, y0, 0], [x1, y1, 0], [x0, y1, 0]])
-        surfaces[0][1].panel(corners[::-1] + [0, 0, plan.height_m], Material((0.88, 0.88, 0.86)))
+        surfaces[0][1].panel(corners[::-1] + np.array([0, 0, plan.height_m]), Material((0.88, 0.88, 0.86)))
         surfaces[1][1].panel(corners, floor)
     for side in plan.walls:
         builder = SolidBuilder()

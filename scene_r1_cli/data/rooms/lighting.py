@@ -126,6 +126,6 @@ def _openness(
         x, y, z = radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)
         directions = (x * tangent + y * other + z * normals)[face]
         rays = np.concatenate([points_m, directions], axis=1).astype(np.float32)
-        hit = scene.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=AMBIENT_REACH_M).numpy()
+        hit = scene.test_occlusions(o3d.core.Tensor.from_numpy(rays), tnear=0.0, tfar=AMBIENT_REACH_M).numpy()
         open_share += ~hit
     return 0.25 + 0.75 * open_share / AMBIENT_RAYS

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from scene_r1_cli.data.rooms.lighting import bake_light, lights_of
 from scene_r1_cli.data.rooms.layout import Room
+from scene_r1_cli.data.rooms.lighting import bake_light, lights_of
 from scene_r1_cli.data.rooms.solids import TEXTURES, Faces
 from scene_r1_cli.data.rooms.surface import FaceGrid, edge_lengths, grid_faces
 

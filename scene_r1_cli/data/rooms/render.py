@@ -100,7 +100,9 @@ class RoomRenderer:
         import open3d as o3d
 
         rays = np.concatenate([from_m, to_m - from_m], axis=1).astype(np.float32)
-        triangle = self._scene.cast_rays(o3d.core.Tensor(rays))["primitive_ids"].numpy().view(np.int32)
+        triangle = (
+            self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))["primitive_ids"].numpy().view(np.int32)
+        )
         return np.where(triangle < 0, -1, self.face_object[triangle >> 1])
 
     def _cast(
@@ -114,6 +116,6 @@ class RoomRenderer:
         rays[..., :3] = world_from_camera[:3, 3]
         rays[..., 3:] = directions
         # Directions have z = 1 in the camera, so the hit parameter is the depth itself.
-        hits = self._scene.cast_rays(o3d.core.Tensor(rays))
+        hits = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))
         triangle = hits["primitive_ids"].numpy().view(np.int32)
         return triangle, hits["primitive_uvs"].numpy(), hits["t_hit"].numpy()

@@ -41,7 +41,7 @@ class DepthSensor:
     ) -> None:
         self._camera = camera
         self._rng = rng
-        width, height = camera.size_wh
+        width = camera.size_wh[0]
         self._white = _tile(rng, 0.0)
         self._blotches = _tile(rng, max(2.0, 0.012 * width))
         loss = 0.35 * np.clip(0.25 - face_rgb.max(axis=1), 0, 1) / 0.25
@@ -135,7 +135,7 @@ class ColorSensor:
         height, width = rgb.shape[:2]
         gain = np.interp(time_s, np.arange(len(self.gain_per_s)), self.gain_per_s)
         soft = cv2.GaussianBlur(rgb, (3, 3), 0.55)
-        scaled = cv2.multiply(soft, (*(gain * self.tint), 0.0))
+        scaled = cv2.multiply(soft, np.array([*(gain * self.tint), 0.0]))
         y, x = rng.integers(0, TILE - height + 1), rng.integers(0, TILE - width + 1)
         return cv2.add(scaled, self.tile[y : y + height, x : x + width], dtype=cv2.CV_8U)
 

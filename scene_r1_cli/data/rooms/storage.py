@@ -61,9 +61,9 @@ def bookshelf(builder: SolidBuilder, main: Material, rng: np.random.Generator) -
         while x < end - 0.09:
             # A block of books of one colour: single books would be too fine for the mesh.
             thick = rng.uniform(0.04, 0.14)
-            tone = palette[int(rng.integers(len(palette)))]
+            red, green, blue = palette[int(rng.integers(len(palette)))]
             top = level * rise + 0.025 + rng.uniform(0.20, rise - 0.05)
-            book = Material(tuple(0.25 + 0.6 * channel for channel in tone), "stripes")
+            book = Material((0.25 + 0.6 * red, 0.25 + 0.6 * green, 0.25 + 0.6 * blue), "stripes")
             builder.block(
                 (x, x + thick),
                 (rear + 0.02, front - rng.uniform(0.02, 0.09)),

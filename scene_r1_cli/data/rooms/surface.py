@@ -86,7 +86,8 @@ def ray_scene(faces: Faces) -> o3d.t.geometry.RaycastingScene:
     triangles = (first + np.array([[0, 1, 2], [0, 2, 3]], dtype=np.uint32)).reshape(-1, 3)
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(
-        o3d.core.Tensor(faces.corners_m.reshape(-1, 3).astype(np.float32)), o3d.core.Tensor(triangles)
+        o3d.core.Tensor.from_numpy(faces.corners_m.reshape(-1, 3).astype(np.float32)),
+        o3d.core.Tensor.from_numpy(triangles),
     )
     return scene
 
@@ -96,7 +97,7 @@ def is_lit_from(scene: o3d.t.geometry.RaycastingScene, from_m: np.ndarray, to_m:
     import open3d as o3d
 
     rays = np.concatenate([from_m, to_m - from_m], axis=1).astype(np.float32)
-    return ~scene.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.999).numpy()
+    return ~scene.test_occlusions(o3d.core.Tensor.from_numpy(rays), tnear=0.0, tfar=0.999).numpy()
 
 
 def triangle_normals(faces: Faces) -> np.ndarray:

@@ -76,31 +76,93 @@ CLASSES: dict[str, ObjectClass] = {entry.label: entry for entry in _CLASSES}
 STRUCTURE = ("wall", "floor", "ceiling")
 """Labels that nobody is asked to find."""
 
-CALLED_BY: dict[str, tuple[str, ...]] = {
+_CALLED_BY: dict[str, tuple[str, ...]] = {
     "table": ("table", "coffee table", "desk", "nightstand"),
     "desk": ("desk", "table"),
     "cabinet": ("cabinet", "nightstand"),
     "cupboard": ("cabinet", "nightstand"),
-    "shelf": ("bookshelf",),
     "sofa": ("couch", "armchair"),
     "couch": ("couch", "armchair"),
-    "stool": ("stool",),
     "chair": ("chair", "office chair", "armchair", "stool"),
-    "box": ("box",),
+    "office chair": ("office chair", "chair"),
+    "swivel chair": ("office chair",),
+    "nightstand": ("nightstand", "cabinet"),
     "computer screen": ("monitor", "tv"),
     "tv": ("tv", "monitor"),
     "television": ("tv", "monitor"),
     "monitor": ("monitor", "tv"),
     "picture": ("picture", "whiteboard"),
-    "painting": ("picture",),
 }
-"""Which labels a noun may be taken for, where that is more than its own class."""
+"""Labels a noun may be taken for, where that is more than its own class."""
+
+_COLORLESS = ("plant", "monitor", "tv", "window", "whiteboard")
+"""Classes whose colour nobody would name."""
+
+_ALIKE = ({"brown", "orange"}, {"white", "gray"}, {"gray", "black"}, {"blue", "purple"}, {"black", "brown"})
+"""Pairs of colours that light and shadow may make alike."""
+
+_TRAIT_PHRASES = {
+    "round": "round {}",
+    "rectangular": "rectangular {}",
+    "tall": "tall {}",
+    "low": "low {}",
+    "small": "small {}",
+    "double": "double {}",
+    "single": "single {}",
+    "open": "open {}",
+    "floor": "floor {}",
+    "table": "table {}",
+    "slatted": "{} with a slatted back",
+}
+
+_OPPOSITES = {
+    "round": "rectangular",
+    "rectangular": "round",
+    "tall": "low small",
+    "low": "tall",
+    "small": "tall",
+    "double": "single",
+    "single": "double",
+    "floor": "table",
+    "table": "floor",
+}
 
 
-def labels_called(noun: str) -> tuple[str, ...]:
-    """Labels of all objects that a person could call ``noun``: an answer must be the only one of these."""
-    own = tuple(entry.label for entry in _CLASSES if noun in entry.nouns)
-    return tuple(dict.fromkeys(own + CALLED_BY.get(noun, ())))
+def may_be_called(label: str, noun: str) -> bool:
+    """True if a person could call an object of this class ``noun``."""
+    return noun in CLASSES[label].nouns or label in _CALLED_BY.get(noun, ())
+
+
+def plural(noun: str) -> str:
+    """More than one of it."""
+    if noun.endswith(("x", "s", "ch", "sh")):
+        return noun + "es"
+    return noun[:-1] + "ves" if noun.endswith("lf") else noun + "s"
+
+
+def shows_color(label: str) -> bool:
+    """True if people name the colour of such an object."""
+    return label not in _COLORLESS
+
+
+def may_look(label: str, color: str, named: str) -> bool:
+    """True if an object of this class and colour might be taken for one of the colour ``named``."""
+    return not shows_color(label) or color == named or {color, named} in _ALIKE
+
+
+def trait_phrase(trait: str, noun: str) -> str | None:
+    """The noun with the trait said of it, or None if it goes without saying."""
+    if noun in ("computer screen", "double bed"):
+        return None
+    return _TRAIT_PHRASES[trait].format(noun)
+
+
+def trait_fits(trait: str, traits: tuple[str, ...]) -> bool:
+    """True if an object with these traits might be said to have ``trait``."""
+    opposite = _OPPOSITES.get(trait)
+    if opposite is None:
+        return trait in traits
+    return not any(other in opposite.split() for other in traits)
 
 
 def shade(color: str, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scene_r1_cli.data.labels import Label, read_labels, write_labels
-from scene_r1_cli.data.rooms import scannet_files
+from scene_r1_cli.data.labels import read_labels, write_labels
+from scene_r1_cli.data.rooms import annotations, scannet_files
 from scene_r1_cli.data.rooms.capture import Capture, prepare_capture
-from scene_r1_cli.data.rooms.expressions import describe_objects
+from scene_r1_cli.data.rooms.labelling import label_room, write_texts
 from scene_r1_cli.data.rooms.layout import Room, lay_out_room
 from scene_r1_cli.data.rooms.mesh import RoomMesh
 from scene_r1_cli.data.rooms.options import RoomOptions, scene_id_of, split_seeds
@@ -24,6 +24,7 @@ from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.transforms import rotation_about_z, transform_points
 from scene_r1_cli.types import Box3D
 
+DEFAULTS = RoomOptions()
 LABELS = Path("labels") / "rooms.parquet"
 
 
@@ -46,7 +47,7 @@ class RoomSummary:
     num_questions: int
 
 
-def make_room(seed: int, out_root: Path, options: RoomOptions = RoomOptions()) -> RoomSummary:
+def make_room(seed: int, out_root: Path, options: RoomOptions = DEFAULTS) -> RoomSummary:
     """Make the room of a seed, unless it is there already.
 
     Args:
@@ -88,7 +89,7 @@ def make_rooms(
     out_root: Path,
     split: str,
     count: int,
-    options: RoomOptions = RoomOptions(),
+    options: RoomOptions = DEFAULTS,
     progress: Callable[[int], object] | None = None,
 ) -> list[RoomSummary]:
     """Make the first rooms of a split; those that are there already are kept.
@@ -112,6 +113,7 @@ def make_rooms(
         if progress is not None:
             progress(done)
     scannet_files.write_label_table(out_root / "scannetv2-labels.combined.tsv")
+    annotations.write_split(out_root, split, [summary.scene_id for summary in summaries])
     return summaries
 
 
@@ -138,7 +140,10 @@ def _write_room(room: Room, scene_id: str, scene_dir: Path, options: RoomOptions
     vertices_scan = scannet_files.write_mesh(scene_dir / f"{scene_id}_vh_clean_2.ply", mesh, scan_from_world)
     scannet_files.write_segments(scene_dir, scene_id, room, mesh)
     boxes = _true_boxes(mesh, vertices_scan, world_from_scan)
-    write_labels(scene_dir / LABELS, _labels(room, scene_id, capture, boxes))
+    seen = _visibility(capture)
+    texts = write_texts(room, seen, boxes)
+    annotations.write_rows(scene_dir, scene_id, room, texts)
+    write_labels(scene_dir / LABELS, label_room(scene_id, texts, seen, boxes))
 
 
 def _axis_alignment(room: Room) -> np.ndarray:
@@ -156,28 +161,6 @@ def _true_boxes(mesh: RoomMesh, vertices_scan_m: np.ndarray, world_from_scan: np
         int(object_id): aabb_from_points(vertices[mesh.objects == object_id])
         for object_id in np.unique(mesh.objects)
     }
-
-
-def _labels(room: Room, scene_id: str, capture: Capture, boxes: dict[int, Box3D]) -> list[Label]:
-    seen = _visibility(capture)
-    labels = []
-    for number, expression in enumerate(describe_objects(room)):
-        visible = seen.get(expression.object_id)
-        if visible is None or expression.object_id not in boxes:
-            continue
-        labels.append(
-            Label(
-                scene_id=scene_id,
-                query_id=f"{expression.object_id}_{number}",
-                text=expression.text,
-                object_id=expression.object_id,
-                runs_s=visible.runs_s,
-                main_run=visible.main_run,
-                keyframes=visible.keyframes,
-                box3d=boxes[expression.object_id],
-            )
-        )
-    return labels
 
 
 def _visibility(capture: Capture) -> dict[int, Visibility]:
