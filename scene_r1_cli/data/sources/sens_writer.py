@@ -22,6 +22,9 @@ VERSION = 4
 COLOR_JPEG = 2
 DEPTH_ZLIB = 1
 
+DEPTH_COMPRESSION = 4
+"""On noisy depth, level 6 takes three times as long as this and saves one percent."""
+
 
 @dataclass(frozen=True)
 class SensFrame:
@@ -108,7 +111,7 @@ def _write_frame(file: BinaryIO, frame: SensFrame, depth_camera: Camera) -> None
             f"A depth image of shape {frame.depth_raw.shape} and type {frame.depth_raw.dtype} was given; "
             f"({height}, {width}) uint16 is needed."
         )
-    depth = zlib.compress(np.ascontiguousarray(frame.depth_raw, dtype="<u2").tobytes(), 6)
+    depth = zlib.compress(np.ascontiguousarray(frame.depth_raw, dtype="<u2").tobytes(), DEPTH_COMPRESSION)
     file.write(np.asarray(frame.scan_from_camera, dtype="<f4").tobytes())
     file.write(struct.pack("<QQ", frame.color_timestamp_us, frame.depth_timestamp_us))
     file.write(struct.pack("<QQ", len(frame.color_jpeg), len(depth)))
