@@ -48,7 +48,7 @@ class Family:
         min_pixels: Default lower bound of the family's image processor.
         max_pixels: Default upper bound of the family's image processor.
         box_convention: What the numbers of a box mean.
-        shares_prefix: Whether ``models/shared_prefix.py`` knows how to continue a prefilled prefix.
+        shares_prefix: Whether ``models/shared_prefix.py`` can continue a prefilled prefix of these models.
     """
 
     name: str

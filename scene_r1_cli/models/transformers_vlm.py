@@ -6,12 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import SetupError
-from scene_r1_cli.models.families import Family, ImageGrid, size_on_grid
+from scene_r1_cli.models.families import Family, ImageGrid, family_of, size_on_grid
 from scene_r1_cli.models.shared_prefix import generate_shared
 from scene_r1_cli.models.vlm import Reply, VideoPrefix
 
@@ -46,6 +45,9 @@ class TransformersVLM:
         self._processor: Any = processor
         self._sampling = sampling
         self._grid = _grid_of(self._processor, family)
+        # By what the model is, not by the family it was given for its box coordinates.
+        own_family = family_of(self._model.config.model_type)
+        self._shares_prefix = own_family is not None and own_family.shares_prefix
 
     @classmethod
     def load(cls, config: ModelConfig) -> TransformersVLM:
@@ -83,7 +85,7 @@ class TransformersVLM:
             return []
         texts = [self.render(prefix, suffix) for suffix in suffixes]
         sampling = sampling or self._sampling
-        generate = self._generate_shared if self.family.shares_prefix else self._generate_batch
+        generate = self._generate_shared if self._shares_prefix else self._generate_batch
         try:
             rows, new_tokens = generate(prefix, texts, max_new_tokens, sampling)
         except torch.OutOfMemoryError as error:
@@ -171,7 +173,7 @@ class TransformersVLM:
         inputs = self._processor(
             text=list(texts), images=images, padding=True, padding_side="left", return_tensors="pt"
         )
-        _check_grids(inputs, prefixes, self.family)
+        _check_grids(inputs, prefixes, self._processor.image_processor)
         return inputs.to(self._model.device)
 
     def _up_to_end(self, tokens: list[int]) -> list[int]:
@@ -209,20 +211,17 @@ def _grid_of(processor: Any, family: Family) -> ImageGrid:
     )
 
 
-def _check_grids(inputs: Mapping[str, Any], prefixes: Sequence[VideoPrefix], family: Family) -> None:
-    """Check on the processor's output that it took every frame as it was."""
+def _check_grids(inputs: Mapping[str, Any], prefixes: Sequence[VideoPrefix], image_processor: Any) -> None:
+    """Check on the processor's output that it took every frame as it was.
+
+    Processors that make no grid of patches show every image at one size of their own: nothing to check.
+    """
     if "image_grid_thw" not in inputs:
         return
-    patch_px = family.patch_px
-    expected = [
-        [1, prefix.size_wh[1] // patch_px, prefix.size_wh[0] // patch_px]
-        for prefix in prefixes
-        for _ in prefix.frames_rgb
-    ]
-    given = np.asarray(inputs["image_grid_thw"]).tolist()
-    whole = all(side % (patch_px * family.merge) == 0 for prefix in prefixes for side in prefix.size_wh)
-    if given != expected or not whole:
+    patch_px = image_processor.patch_size
+    sizes_wh = [prefix.size_wh for prefix in prefixes for _ in prefix.frames_rgb]
+    given_wh = [(grid[2] * patch_px, grid[1] * patch_px) for grid in inputs["image_grid_thw"].tolist()]
+    if given_wh != sizes_wh:
         raise ValueError(
-            f"frames of {prefixes[0].size_wh} pixels were resized by the processor to a patch grid of "
-            f"{given[0]}; use model_size_wh"
+            f"the processor resized frames of {sizes_wh[0]} pixels to {given_wh[0]}; use model_size_wh"
         )
