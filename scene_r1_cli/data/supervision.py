@@ -69,7 +69,11 @@ class Visibility:
 
 
 def object_views(
-    instances: np.ndarray, depth_m: np.ndarray, camera: Camera, frame_index: int
+    instances: np.ndarray,
+    depth_m: np.ndarray,
+    camera: Camera,
+    frame_index: int,
+    left_out: frozenset[int] = frozenset(),
 ) -> dict[int, ObjectView]:
     """What one frame shows of each object.
 
@@ -78,6 +82,7 @@ def object_views(
         depth_m: (H', W') float32 depth along +z of the same view at any size, 0 or inf = no reading.
         camera: The colour camera.
         frame_index: Source index of the frame.
+        left_out: ``object_id`` of what nobody asks for, such as walls.
 
     Returns:
         One view per visible ``object_id``; an object without any depth reading is left out.
@@ -85,7 +90,7 @@ def object_views(
     height, width = instances.shape
     views: dict[int, ObjectView] = {}
     for object_id, window in enumerate(ndimage.find_objects(instances)):
-        if window is None:
+        if window is None or object_id in left_out:
             continue
         top, left = window[0].start, window[1].start
         mask = without_specks(instances[window] == object_id + 1)
@@ -121,10 +126,14 @@ def _distance(
     mask: np.ndarray, corner_xy: tuple[int, int], depth_m: np.ndarray, size_hw: tuple[int, ...]
 ) -> float | None:
     """Median depth under a mask that lies at ``corner_xy`` of an image of ``size_hw``."""
-    rows, columns = np.nonzero(mask)
-    some = slice(None, None, max(1, len(rows) // 500))
-    row = (rows[some] + corner_xy[1]) * depth_m.shape[0] // size_hw[0]
-    column = (columns[some] + corner_xy[0]) * depth_m.shape[1] // size_hw[1]
+    # A few hundred pixels are enough, unless the mask is so thin that a coarse grid misses it.
+    step = max(1, int(np.sqrt(mask.size / 1000)))
+    rows, columns = np.nonzero(mask[::step, ::step])
+    if len(rows) < 20:
+        step = 1
+        rows, columns = np.nonzero(mask)
+    row = (rows * step + corner_xy[1]) * depth_m.shape[0] // size_hw[0]
+    column = (columns * step + corner_xy[0]) * depth_m.shape[1] // size_hw[1]
     readings = depth_m[row, column]
     readings = readings[(readings > 0) & np.isfinite(readings)]
     return float(np.median(readings)) if len(readings) else None

@@ -45,7 +45,7 @@ class _WalkGraph:
         rows, columns = np.nonzero(free[::PATH_CELLS, ::PATH_CELLS])
         rows, columns = rows * PATH_CELLS, columns * PATH_CELLS
         self.points_m = (np.stack([columns, rows], axis=1) + 0.5) * CELL_M
-        node = np.full(free.shape, -1)
+        node = np.full((free.shape[0], free.shape[1]), -1)
         node[rows, columns] = np.arange(len(rows))
         starts, ends, costs = [], [], []
         for step_x, step_y in ((1, 0), (0, 1), (1, 1), (1, -1)):
@@ -173,7 +173,7 @@ def _stop_for(
     center = (low + high) / 2
     away = graph.points_m - center[:2]
     distance = np.hypot(away[:, 0], away[:, 1])
-    wanted = 0.9 + 0.55 * float(np.linalg.norm(high - low))
+    wanted = 1.1 + 0.65 * float(np.linalg.norm(high - low))
     front = item.world_from_object[:2, 1]
     facing = away @ front / np.maximum(distance, 1e-6)
     fit = -np.abs(distance - wanted) + 0.6 * facing + rng.uniform(0, 0.8, len(distance))

@@ -52,6 +52,7 @@ class Capture:
         options = self.options
         rng = np.random.default_rng([self.room.seed, 5])
         faces = self.renderer.faces
+        structure = frozenset(item.object_id for item in self.room.objects if item.is_structure)
         depth_sensor = DepthSensor(options.depth_camera, faces.rgb, faces.texture, rng)
         color_sensor = ColorSensor.draw(options.duration_s, rng)
         for index, (true_pose, tracked_pose) in enumerate(
@@ -61,7 +62,7 @@ class Capture:
             depth = self.renderer.depth(options.depth_camera, true_pose)
             self.mesh.add(depth)
             for object_id, view in object_views(
-                color.instances, color.depth_m, options.color_camera, index
+                color.instances, color.depth_m, options.color_camera, index, structure
             ).items():
                 self.views.setdefault(object_id, []).append(view)
             save_instances(index, color.instances)
@@ -82,8 +83,8 @@ class Capture:
 
 def prepare_capture(room: Room, options: RoomOptions, scan_from_world: np.ndarray) -> Capture:
     """Paint a room and plan the walk through it."""
-    # A texel under a pixel of a wall two metres away is too fine to see.
-    texel_m = max(0.008, 1.0 / options.color_camera.fx * 1.8)
+    # Finer than a pixel of a surface three metres away cannot be seen.
+    texel_m = float(np.clip(3.0 / options.color_camera.fx, 0.010, 0.020))
     renderer = RoomRenderer(room, texel_m)
     path = walk_through(room, options.duration_s, renderer.first_seen)
     times = np.arange(options.num_frames) / options.fps

@@ -10,6 +10,9 @@ import numpy as np
 CELL_M = 0.05
 """Edge of a cell of the floor grid."""
 
+MARGIN_M = 0.5
+"""Rooms start this far from the origin, so that the grid has cells outside on every side."""
+
 BODY_RADIUS_M = 0.24
 """Half the width a person with a camera needs."""
 
@@ -73,7 +76,7 @@ class FloorPlan:
             along = (end - start) / length
             walls.append(Wall(start, along, np.array([-along[1], along[0]]), length))
         self.walls = tuple(walls)
-        size = np.ceil(self.corners_m.max(axis=0) / CELL_M).astype(int) + 1
+        size = np.ceil((self.corners_m.max(axis=0) + MARGIN_M) / CELL_M).astype(int)
         self.inside = np.zeros((size[1], size[0]), dtype=np.uint8)
         for x0, y0, x1, y1 in self.rectangles_m:
             self.inside[round(y0 / CELL_M) : round(y1 / CELL_M), round(x0 / CELL_M) : round(x1 / CELL_M)] = 1
@@ -137,18 +140,19 @@ def draw_floor_plan(rng: np.random.Generator, area_m2: tuple[float, float]) -> F
         rng: Source of its shape.
         area_m2: Least and greatest area wanted.
     """
-    low, high = area_m2
+    least, most = area_m2
     while True:
         width, depth = np.round(rng.uniform(3.2, 7.0, 2) / CELL_M) * CELL_M
         notch = np.round(rng.uniform(0.28, 0.45, 2) * (width, depth) / CELL_M) * CELL_M
         has_notch = rng.random() < 0.3 and min(width, depth) > 4.5
         area = width * depth - (notch.prod() if has_notch else 0)
-        if low <= area <= high and max(width, depth) < 2 * min(width, depth):
+        if least <= area <= most and max(width, depth) < 2 * min(width, depth):
             break
     height = float(rng.uniform(2.4, 2.9))
+    low, right, top = MARGIN_M, MARGIN_M + float(width), MARGIN_M + float(depth)
     if not has_notch:
-        corners = np.array([[0, 0], [width, 0], [width, depth], [0, depth]])
-        return FloorPlan(corners, height, ((0, 0, width, depth),))
-    x, y = width - notch[0], depth - notch[1]
-    corners = np.array([[0, 0], [width, 0], [width, y], [x, y], [x, depth], [0, depth]])
-    return FloorPlan(corners, height, ((0, 0, width, y), (0, y, x, depth)))
+        corners = np.array([[low, low], [right, low], [right, top], [low, top]])
+        return FloorPlan(corners, height, ((low, low, right, top),))
+    x, y = right - notch[0], top - notch[1]
+    corners = np.array([[low, low], [right, low], [right, y], [x, y], [x, top], [low, top]])
+    return FloorPlan(corners, height, ((low, low, right, y), (low, y, x, top)))

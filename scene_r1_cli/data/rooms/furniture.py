@@ -81,6 +81,7 @@ PALETTES: dict[str, tuple[str, ...]] = {
     "monitor": ("black", "gray", "white"),
     "tv": ("black", "gray"),
     "whiteboard": ("white",),
+    "picture": ("red", "orange", "yellow", "green", "blue", "purple", "brown", "black"),
     "door": ("brown", "white", "gray", "green", "blue"),
     "window": ("white", "brown", "black"),
 }

@@ -52,8 +52,12 @@ class MeshBuilder:
 
     def add(self, view: DepthView) -> None:
         """Mark what one frame shows within the sensor's range."""
-        shown = (view.depth_m > NEAR_M) & (view.depth_m < FAR_M) & (view.cos_incidence > 0.1)
-        face, uv = view.face[shown], view.uv[shown]
+        # Pixels of a large image lie closer together than the mesh's cells.
+        step = max(1, view.face.shape[1] // 320)
+        some = np.s_[::step, ::step]
+        depth = view.depth_m[some]
+        shown = (depth > NEAR_M) & (depth < FAR_M) & (view.cos_incidence[some] > 0.1)
+        face, uv = view.face[some][shown], view.uv[some][shown]
         cells = np.take(self._grid.cells_wh, face, axis=0)
         at = np.minimum((uv * cells).astype(np.int64), cells - 1)
         self._seen[self._first_cell[face] + at[:, 1] * cells[:, 0] + at[:, 0]] = True

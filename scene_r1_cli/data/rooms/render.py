@@ -111,10 +111,13 @@ class RoomRenderer:
         """(H, W) int32 triangle (-1 for none), (H, W, 2) barycentrics, (H, W) float32 depth along +z."""
         import open3d as o3d
 
-        directions = pixel_rays(camera) @ world_from_camera[:3, :3].T.astype(np.float32)
-        rays = np.empty((*directions.shape[:2], 6), dtype=np.float32)
+        camera_rays = pixel_rays(camera)
+        rays = np.empty((*camera_rays.shape[:2], 6), dtype=np.float32)
         rays[..., :3] = world_from_camera[:3, 3]
-        rays[..., 3:] = directions
+        for axis, (across, down, ahead) in enumerate(world_from_camera[:3, :3].astype(np.float32)):
+            # A sum of one row and one column is much quicker than turning a million vectors.
+            along_row = camera_rays[0, :, 0] * across + ahead
+            np.add(along_row, camera_rays[:, :1, 1] * down, out=rays[..., 3 + axis])
         # Directions have z = 1 in the camera, so the hit parameter is the depth itself.
         hits = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))
         triangle = hits["primitive_ids"].numpy().view(np.int32)

@@ -14,7 +14,8 @@ def chair(builder: SolidBuilder, main: Material, rng: np.random.Generator) -> tu
     seat_z, back_z = rng.uniform(0.43, 0.48), rng.uniform(0.80, 1.0)
     leg = rng.uniform(0.032, 0.045)
     legs = main if rng.random() < 0.5 else leg_material(rng)
-    x, y = width / 2 - leg / 2, depth / 2 - leg / 2
+    # Legs stand in a little: faces in one plane would fight for the same pixels.
+    x, y = width / 2 - leg / 2 - 0.004, depth / 2 - leg / 2 - 0.004
     for side in (-x, x):
         builder.box((side, y, seat_z / 2), (leg, leg, seat_z), legs)
         builder.box((side, -y, back_z / 2), (leg, leg, back_z), legs)

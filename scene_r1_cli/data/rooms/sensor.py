@@ -51,6 +51,8 @@ class DepthSensor:
         self._face_loss = np.append(loss, 1.0).astype(np.float32)
         self._column = np.arange(width, dtype=np.float32)
         self._focal_px = camera.fx
+        # An edge is a pixel or two of the sensor, less of a pixel of a smaller image.
+        self._edge_loss = 0.55 * min(1.0, camera.fx / SENSOR_FOCAL_PX)
 
     def read(self, view: DepthView) -> np.ndarray:
         """(h, w) uint16 millimetres, 0 = no reading."""
@@ -76,8 +78,9 @@ class DepthSensor:
         shift_x = np.clip(np.rint(0.55 * self._piece(self._white)), -1, 1).astype(np.int64)
         shift_y = np.clip(np.rint(0.55 * self._piece(self._white)), -1, 1).astype(np.int64)
         height, width = z.shape
-        flat = np.arange(height * width).reshape(height, width) + shift_y * width + shift_x
-        return z.ravel()[np.clip(flat, 0, z.size - 1)]
+        rows = np.clip(np.arange(height)[:, None] + shift_y, 0, height - 1)
+        columns = np.clip(np.arange(width) + shift_x, 0, width - 1)
+        return z.ravel()[rows * width + columns]
 
     def _shadow(self, z: np.ndarray) -> np.ndarray:
         """Pixels that the projector cannot reach, beside whatever stands before them."""
@@ -93,9 +96,8 @@ class DepthSensor:
         loss = np.maximum(self._face_loss[view.face], grazing)
         loss += 0.05 * (z > 3.5)
         spread = cv2.dilate(z, np.ones((3, 3), np.uint8)) - cv2.erode(z, np.ones((3, 3), np.uint8))
-        loss = np.where(
-            (spread > 0.08 + 0.03 * z) & (view.cos_incidence > 0.25), np.maximum(loss, 0.55), loss
-        )
+        at_edge = (spread > 0.08 + 0.03 * z) & (view.cos_incidence > 0.25)
+        loss = np.where(at_edge, np.maximum(loss, self._edge_loss), loss)
         # Normal quantile of the loss, close enough as a straight line between -2.4 and 2.4.
         return blotch > 2.4 - 4.8 * loss
 

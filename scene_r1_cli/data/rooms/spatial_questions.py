@@ -11,6 +11,7 @@ import numpy as np
 from scene_r1_cli.data.rooms.layout import Room, RoomObject
 from scene_r1_cli.data.rooms.questions import direction_of
 from scene_r1_cli.data.rooms.relations import Relations
+from scene_r1_cli.data.rooms.vocabulary import CLASSES, may_be_called
 from scene_r1_cli.types import Box3D
 
 PER_TYPE = 3
@@ -67,8 +68,7 @@ def ask_spatial(
     """
     rng = np.random.default_rng([room.seed, 10])
     seen = [item for item in room.furniture if item.object_id in first_seen_s and item.object_id in boxes]
-    labels = [item.label for item in room.furniture]
-    single = [item for item in seen if labels.count(item.label) == 1]
+    single = [item for item in seen if _is_single(item, room)]
     facts = _Facts(room, Relations(room), boxes, first_seen_s, single, rng)
     questions = [*_count(facts), *_room_size(facts)]
     for ask in (
@@ -88,6 +88,12 @@ def ask_spatial(
                 questions += new
                 texts.update(question.question for question in new)
     return questions
+
+
+def _is_single(item: RoomObject, room: Room) -> bool:
+    """True if nothing else in the room could be called by the name of its class."""
+    noun = CLASSES[item.label].nouns[0]
+    return not any(other is not item and may_be_called(other.label, noun) for other in room.furniture)
 
 
 def _choose(kind: str, text: str, answer: str, wrong: list[str], rng: np.random.Generator) -> SpatialQuestion:
@@ -218,10 +224,10 @@ def _route(facts: _Facts) -> Iterator[SpatialQuestion]:
         return
     text = (
         f"You are a robot beginning at the {drawn[0].label} facing the {drawn[1].label}. "
-        f"You want to navigate to the {drawn[2].label}. You will perform the following actions (Note: for each [please fill in], "
-        "choose either 'turn back,' 'turn left,' or 'turn right.'): 1. Go forward until the "
-        f"{drawn[1].label} 2. [please fill in] 3. Go forward until the {drawn[2].label}. "
-        "You have reached the final destination."
+        f"You want to navigate to the {drawn[2].label}. You will perform the following actions (Note: for "
+        "each [please fill in], choose either 'turn back,' 'turn left,' or 'turn right.'): "
+        f"1. Go forward until the {drawn[1].label} 2. [please fill in] "
+        f"3. Go forward until the {drawn[2].label}. You have reached the final destination."
     )
     yield _choose("route_planning", text, answer, [name for name in turns if name != answer], facts.rng)
 

@@ -38,8 +38,10 @@ class FaceGrid:
     @property
     def uv(self) -> np.ndarray:
         """(N, 2) float32 surface coordinates of the nodes, 0 ... 1."""
-        cells = self.cells_wh[self.face]
-        return np.stack([self.column / cells[:, 0], self.row / cells[:, 1]], axis=1).astype(np.float32)
+        scale = np.take((1 / self.cells_wh).astype(np.float32), self.face, axis=0)
+        scale[:, 0] *= self.column
+        scale[:, 1] *= self.row
+        return scale
 
     @property
     def nodes_wh(self) -> np.ndarray:
