@@ -29,6 +29,8 @@ def load_checkpoint(config: ModelConfig) -> tuple[PreTrainedModel, ProcessorMixi
     """
     from transformers.utils import logging as transformers_logging
 
+    # What it would warn of (weights that are missing or do not fit) is an error here.
+    transformers_logging.set_verbosity_error()
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()
     device = choose_device(config.device)
@@ -139,6 +141,10 @@ def _load_processor(where: str, name: str) -> ProcessorMixin:
         raise InputError(
             f"{name} has no chat template (chat_template.jinja), so it cannot be asked anything."
         )
+    # Without its files, a tokenizer loads with an empty vocabulary and no complaint.
+    words = "a chair"
+    if processor.tokenizer.decode(processor.tokenizer(words, add_special_tokens=False)["input_ids"]) != words:
+        raise InputError(f"The tokenizer of {name} cannot write plain words (is tokenizer.json there?).")
     return processor
 
 
@@ -163,7 +169,12 @@ def _load_model(where: str, config: ModelConfig, device: torch.device) -> PreTra
         ) from error
     except OSError as error:
         raise _not_there(where, config.name, error) from error
-    except (ValueError, RuntimeError, SafetensorError) as error:
+    except RuntimeError as error:
+        raise InputError(
+            f"The weights of {config.name} do not have the sizes its config.json says.",
+            "The files are of different models; copy or download the checkpoint again.",
+        ) from error
+    except (ValueError, SafetensorError) as error:
         raise InputError(f"The weights of {config.name} cannot be loaded: {_first_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if missing:

@@ -228,11 +228,11 @@ def save_tiny_llava(folder):
 
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["<image>"], special_tokens=True)
-    end, image = (tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<image>"))
+    end, image = tokenizer.get_vocab()["<|im_end|>"], tokenizer.get_vocab()["<image>"]
     sizes = {"intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     vision = {"model_type": "clip_vision_model", "hidden_size": 32, "image_size": 56, "patch_size": 14}
     text = {"model_type": "llama", "hidden_size": 32, "vocab_size": len(tokenizer), "initializer_range": 0.2}
-    config = LlavaConfig(vision_config=vision | sizes, text_config=text | sizes, image_token_id=image)
+    config = LlavaConfig(vision_config=vision | sizes, text_config=text | sizes, image_token_index=image)
     model = AutoModelForImageTextToText.from_config(config)
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end)
     model.save_pretrained(folder)
