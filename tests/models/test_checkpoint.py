@@ -7,6 +7,7 @@ import pytest
 
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
+from scene_r1_cli.models.transformers_vlm import TransformersVLM
 from scene_r1_cli.models.vlm import load_vlm
 
 TEXT_MODEL = {
@@ -130,5 +131,10 @@ def test_devices_that_are_not_there(copy, device, error):
 def test_dtype(copy):
     import torch
 
-    dtypes = {name: load(copy, dtype=name)._model.dtype for name in ("auto", "float32", "bfloat16")}
+    def dtype_of(name):
+        vlm = load(copy, dtype=name)
+        assert isinstance(vlm, TransformersVLM)
+        return vlm._model.dtype
+
+    dtypes = {name: dtype_of(name) for name in ("auto", "float32", "bfloat16")}
     assert dtypes == {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
