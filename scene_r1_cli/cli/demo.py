@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scene_r1_cli.cli import options, output
-from scene_r1_cli.cli.ground import EXIT_QUERY_FAILED, run_query, show_result
+from scene_r1_cli.cli.run_query import EXIT_QUERY_FAILED, run_query, show_result
 
 if TYPE_CHECKING:
     from scene_r1_cli.data.labels import Label

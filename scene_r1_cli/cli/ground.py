@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scene_r1_cli.cli import options, output
+from scene_r1_cli.cli.run_query import EXIT_QUERY_FAILED, run_query, show_result
 from scene_r1_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from scene_r1_cli.config import GroundConfig
     from scene_r1_cli.data.labels import Label
     from scene_r1_cli.pipeline import Given
-    from scene_r1_cli.types import Box2D, GroundingResult, Query, Scene
-
-EXIT_QUERY_FAILED = 5
+    from scene_r1_cli.types import Box2D, Query, Scene
 
 
 def ground(
@@ -94,95 +90,6 @@ def ground(
     show_result(result, as_json=as_json, quiet=quiet)
     if result.failure:
         raise typer.Exit(EXIT_QUERY_FAILED)
-
-
-def run_query(
-    scene: Scene,
-    query: Query,
-    given: Given,
-    config: GroundConfig,
-    *,
-    command: str,
-    label: Label | None,
-    out: Path | None,
-    resume: bool,
-    overwrite: bool,
-    quiet: bool,
-) -> GroundingResult:
-    """Ground one query in a run directory of its own, with report and, if there is a label, its truth."""
-    from dataclasses import replace
-
-    from scene_r1_cli.evaluation.truth import score_against_label
-    from scene_r1_cli.models.provider import Models
-    from scene_r1_cli.pipeline import ground_query
-    from scene_r1_cli.run_dir import RunDir
-    from scene_r1_cli.stages.report import write_report
-
-    models = Models(config)
-    # Load before the run directory is made: a model that cannot be loaded leaves nothing behind.
-    models.load(with_vlm=not given.boxes_2d)
-    path = out or RunDir.default_path(command, f"{scene.scene_id}-{query.query_id}")
-    run = RunDir(path, resume=resume, overwrite=overwrite)
-    run.start(command, config.model_dump(mode="json"), sys.argv[1:])
-    artifacts = run.query(scene.scene_id, query.query_id)
-    status = "interrupted"
-    try:
-        with output.logging_to(run.log_path, quiet=quiet), output.stage_status(query.text) as on_stage:
-            result = ground_query(
-                scene, query, config, models, given=given, artifacts=artifacts, on_stage=on_stage
-            )
-            truth = score_against_label(result, label) if label else None
-            mask_path = str(artifacts.points_path.relative_to(run.path)) if result.num_points else None
-            result = replace(result, truth=truth, run_dir=str(run.path), mask_path=mask_path)
-            write_report(scene, result, run, artifacts, label.box3d if label else None)
-        run.append_prediction(result_json(result))
-        status = "failed items" if result.failure else "done"
-    finally:
-        run.finish(status)
-    return result
-
-
-def result_json(result: GroundingResult) -> dict:
-    """The result as the JSON object of docs/result.schema.json."""
-    from scene_r1_cli.serialize import result_to_json
-
-    return result_to_json(result)
-
-
-def show_result(result: GroundingResult, *, as_json: bool, quiet: bool) -> None:
-    """Print a result: one JSON object, or a few lines for people."""
-    if as_json:
-        output.print_json(result_json(result))
-    else:
-        for line in _lines(result):
-            output.print_data(line)
-    if not quiet:
-        output.next_step(f"open {result.run_dir}/report/index.html")
-
-
-def _lines(result: GroundingResult) -> list[str]:
-    lines = [f"query     {result.query.text}"]
-    if result.span:
-        lines.append(f"span      {result.span.start_s:.1f} s to {result.span.end_s:.1f} s")
-    for box in result.boxes_2d:
-        corners = ", ".join(f"{value:.0f}" for value in box.xyxy_px)
-        lines.append(f"box 2D    frame {box.frame_index}: {corners}")
-    if result.failure:
-        lines.append(f"failed    {result.failure.stage}: {result.failure.reason}")
-    if result.box3d and result.obb:
-        lines.append(
-            f"box 3D    centre {_metres(result.box3d.center_m)}, size {_metres(result.box3d.size_m)}"
-        )
-        lines.append(f"oriented  size {_metres(result.obb.size_m)}, yaw {result.obb.yaw_rad:.2f} rad")
-        lines.append(f"points    {result.num_points}")
-    if result.truth and result.truth.box3d_iou is not None:
-        lines.append(f"truth     3D IoU with the label {result.truth.box3d_iou:.3f}")
-    lines.append(f"time      {result.timings_s['total']:.1f} s")
-    return lines
-
-
-def _metres(values: Iterable[float]) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in values) + ") m"
 
 
 def parse_given(scene: Scene, frames: list[int], boxes: list[str], span: str | None) -> Given:
