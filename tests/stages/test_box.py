@@ -1,0 +1,124 @@
+"""Image grounding with a model that says what it is told to."""
+
+import numpy as np
+import pytest
+
+from scene_r1_cli.config import BoxConfig
+from scene_r1_cli.errors import StageFailure
+from scene_r1_cli.stages.box import choose_key_frames, ground_boxes, sharpness
+from scene_r1_cli.types import Box2D, Query, TemporalSpan
+from tests.fake_vlm import PlainReader, ScriptedVLM, plain_scene
+
+QUERY = Query("plain", "q", "the red chair")
+SPAN = TemporalSpan(10, 40)
+HERE = '<think>There.</think><answer>{"bbox_2d": [56, 42, 112, 84], "label": "chair"}</answer>'
+NOT_HERE = '<think>No.</think><answer>{"bbox_2d": null}</answer>'
+JUNK = "I cannot say"
+
+
+def ground(*replies, family="qwen2.5-vl", config=BoxConfig(max_side_px=448), scene=None):  # noqa: B008
+    vlm = ScriptedVLM(*replies, family=family)
+    rows = []
+    scene = scene or plain_scene(np.arange(60), size_wh=(896, 672))
+    try:
+        boxes = ground_boxes(vlm, scene, SPAN, QUERY, config, rows.append)
+    except StageFailure as failure:
+        return failure, vlm, rows
+    return boxes, vlm, rows
+
+
+def test_a_box_per_key_frame_in_original_pixels():
+    boxes, vlm, rows = ground(HERE, HERE, HERE)
+    corners = (111.5, 83.5, 223.5, 167.5)  # the model saw half the size
+    assert boxes == tuple(Box2D(index, corners, "chair", "There.") for index in (11, 21, 31))
+    assert [prefix.timestamps_s.tolist() for prefix, _ in vlm.asked] == [[11], [21], [31]]
+    assert all(prefix.size_wh == (448, 336) for prefix, _ in vlm.asked)
+    assert [row["frame_indices"] for row in rows] == [(11,), (21,), (31,)]
+
+
+def test_the_convention_is_that_of_the_family():
+    reply = '<answer>{"bbox_2d": [250, 500, 750, 1000]}</answer>'
+    boxes, vlm, _ = ground(reply, family="qwen3-vl", config=BoxConfig(num_keyframes=1))
+    assert isinstance(boxes, tuple)
+    assert boxes[0].xyxy_px == (223.5, 335.5, 671.5, 671.5)
+    assert "from 0 to 1000" in vlm.asked[0][1]
+
+
+def test_frames_without_the_object_are_left_out():
+    boxes, _, _ = ground(NOT_HERE, HERE, NOT_HERE)
+    assert isinstance(boxes, tuple)
+    assert [box.frame_index for box in boxes] == [21]
+
+
+def test_of_several_boxes_the_first_counts_and_all_are_recorded():
+    reply = '<answer>[{"bbox_2d": [0, 0, 28, 28]}, {"bbox_2d": [56, 56, 84, 84]}]</answer>'
+    boxes, _, rows = ground(reply, config=BoxConfig(num_keyframes=1, max_side_px=448))
+    assert isinstance(boxes, tuple)
+    assert boxes[0].xyxy_px == (-0.5, -0.5, 55.5, 55.5)
+    assert len(rows[0]["parsed"]["boxes"]) == 2
+
+
+def test_an_unreadable_reply_is_asked_once_more():
+    boxes, vlm, rows = ground(JUNK, HERE, config=BoxConfig(num_keyframes=1, max_side_px=448))
+    assert isinstance(boxes, tuple)
+    assert len(vlm.asked) == len(rows) == 2
+    assert "was not one JSON value" in vlm.asked[1][1]
+
+
+FAILURES = [
+    ((NOT_HERE, NOT_HERE, NOT_HERE), "none of 3 key frames gave a box (3 × object not in the frame)"),
+    (
+        (NOT_HERE, JUNK, JUNK, '<answer>{"bbox_2d": [9000, 0, 9100, 50]}</answer>'),
+        "none of 3 key frames gave a box (1 × object not in the frame, 1 × reply cannot be read, "
+        "1 × box without area in the frame)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("replies", "reason"), FAILURES)
+def test_no_box_in_any_frame_is_a_failure_that_counts_why(replies, reason):
+    failure, _, rows = ground(*replies)
+    assert isinstance(failure, StageFailure)
+    assert (failure.stage, failure.reason) == ("box", reason)
+    assert len(rows) == len(replies)
+
+
+KEY_FRAMES = [
+    # span, key frames, frames looked at, sharp frames, expected
+    ((10, 40), 3, 1, (), [15, 25, 35]),
+    ((10, 40), 1, 1, (), [25]),
+    ((10, 40), 2, 5, (20, 35), [20, 35]),
+    ((10, 12), 3, 5, (), [10, 11]),  # fewer frames than asked for
+    ((10.2, 10.6), 3, 5, (), [10]),  # between two frames: the nearest
+    ((20, 20), 3, 5, (), [20]),  # a moment
+    ((58, 60), 1, 1, (), [59]),
+]
+
+
+@pytest.mark.parametrize(("span_s", "num_keyframes", "sharpest_of", "sharp", "expected"), KEY_FRAMES)
+def test_choice_of_key_frames(span_s, num_keyframes, sharpest_of, sharp, expected):
+    scene = plain_scene(np.arange(60), sharp=sharp)
+    config = BoxConfig(num_keyframes=num_keyframes, sharpest_of=sharpest_of)
+    chosen = choose_key_frames(scene, TemporalSpan(*span_s), config)
+    assert [frame.frame_index for frame, _ in chosen] == expected
+    assert isinstance(scene.reader, PlainReader)
+    assert scene.reader.num_reads <= num_keyframes * sharpest_of
+
+
+def test_frames_that_cannot_be_decoded_are_passed_over():
+    scene = plain_scene(np.arange(60), broken=range(10, 30))
+    chosen = choose_key_frames(scene, SPAN, BoxConfig(num_keyframes=3, sharpest_of=4))
+    assert [frame.frame_index for frame, _ in chosen] == [31]
+
+    failure, _, _ = ground(scene=plain_scene(np.arange(60), broken=range(60)))
+    assert isinstance(failure, StageFailure)
+    assert failure.reason == "no frame between 10 s and 40 s can be decoded"
+
+
+def test_blur_lowers_sharpness():
+    import cv2
+
+    image_rgb = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    blurred = np.asarray(cv2.GaussianBlur(image_rgb, (9, 9), 0))
+    assert sharpness(np.zeros_like(image_rgb)) == 0
+    assert 0 < sharpness(blurred) < sharpness(image_rgb) / 2
