@@ -35,20 +35,15 @@ def demo(
     """
     from scene_r1_cli.config_load import load_config
     from scene_r1_cli.data.labels import read_labels
-    from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_room, split_seeds
-    from scene_r1_cli.data.sources import open_scene
-    from scene_r1_cli.data.store import DEFAULT_STORE
+    from scene_r1_cli.data.store import DEFAULT_STORE, demo_room
     from scene_r1_cli.pipeline import Given
     from scene_r1_cli.types import Box2D, Query
 
-    root = (store or DEFAULT_STORE) / "rooms"
-    room_seed = split_seeds("test")[seed % len(split_seeds("test"))]
     if not quiet:
-        output.note(f"room from test seed {room_seed} (made once, kept in {root})")
+        output.note("a held-out synthetic room: made on first use, then kept in the store")
     with output.stage_status("making a room"):
-        summary = make_room(room_seed, root, DEMO_OPTIONS)
-    scene = open_scene(summary.path)
-    label = _pick(read_labels(summary.path / "labels" / "rooms.parquet"), seed)
+        scene = demo_room(seed, store or DEFAULT_STORE)
+    label = _pick(read_labels(scene.path / "labels" / "rooms.parquet"), seed)
     keyframe = max(label.keyframes, key=lambda item: item.visibility)
     if not quiet:
         output.note(

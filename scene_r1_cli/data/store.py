@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_room, split_seeds
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.types import Scene
@@ -16,7 +17,8 @@ def resolve_scene(name: str, store: Path, source: str | None = None) -> Scene:
     """Open the scene a person named.
 
     Args:
-        name: Path of a capture (folder or ``.sens`` file), or the id of a scene in the store.
+        name: Path of a capture (folder or ``.sens`` file), the id of a scene in the store, or ``demo``
+            for a synthetic room.
         store: Folder searched for ids: ``<store>/<dataset>/<scene_id>`` and
             ``<store>/<dataset>/scans/<scene_id>``.
         source: Capture format, when it should not be detected.
@@ -27,6 +29,8 @@ def resolve_scene(name: str, store: Path, source: str | None = None) -> Scene:
     path = Path(name)
     if path.exists():
         return open_scene(path, source)
+    if name == "demo":
+        return demo_room(0, store)
     scenes = scenes_in_store(store)
     if name in scenes:
         return open_scene(scenes[name], source)
@@ -38,6 +42,12 @@ def resolve_scene(name: str, store: Path, source: str | None = None) -> Scene:
         if close
         else "Give the path of a capture, set --store, or try: scener1 demo",
     )
+
+
+def demo_room(number: int, store: Path) -> Scene:
+    """The ``number``-th held-out room (modulo the test seeds), made on first use and kept in the store."""
+    seeds = split_seeds("test")
+    return open_scene(make_room(seeds[number % len(seeds)], store / "rooms", DEMO_OPTIONS).path)
 
 
 def scenes_in_store(store: Path) -> dict[str, Path]:
