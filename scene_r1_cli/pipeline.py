@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.errors import StageFailure
+from scene_r1_cli.models.prompts import prompt_hash
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.run_dir import QueryDir, scene_fingerprint
 from scene_r1_cli.stage_cache import StageCache
@@ -61,7 +62,7 @@ def ground_query(
     try:
         if not boxes_2d and span is None:
             span = run.span(
-                [query.text, config.model, config.video, config.span],
+                [query.text, prompt_hash("span"), config.model, config.video, config.span],
                 lambda record: ground_span(
                     models.vlm,
                     sample_video(scene, config.video, models.vlm.model_size_wh),
@@ -72,7 +73,7 @@ def ground_query(
             )
         if not boxes_2d and span is not None:
             boxes_2d = run.boxes_2d(
-                [query.text, span, config.model, config.box],
+                [query.text, prompt_hash("box"), span, config.model, config.box],
                 lambda record: ground_boxes(models.vlm, scene, span, query, config.box, record),
             )
         masks = run.masks(
