@@ -195,7 +195,7 @@ def _key_frames(
     """The best views, apart in time; at least half of the places are for the main run."""
 
     def rank(entry: tuple[ObjectView, float]) -> float:
-        return entry[1] * (CUT_WEIGHT if entry[0].is_cut else 1.0)
+        return entry[0].surface_m2 * (CUT_WEIGHT if entry[0].is_cut else 1.0)
 
     def in_main(entry: tuple[ObjectView, float]) -> bool:
         return main_run[0] <= frame_times_s[entry[0].frame_index] < main_run[1]

@@ -39,13 +39,12 @@ class _WalkGraph:
 
     def __init__(self, plan: FloorPlan) -> None:
         clearance = cv2.distanceTransform(1 - plan.blocked, cv2.DIST_L2, 5) * CELL_M
-        free = plan.walkable().astype(np.uint8)
+        free = plan.walkable()[::PATH_CELLS, ::PATH_CELLS].astype(np.uint8)
         _, parts, stats, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
-        free = parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-        rows, columns = np.nonzero(free[::PATH_CELLS, ::PATH_CELLS])
+        rows, columns = np.nonzero(parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
         rows, columns = rows * PATH_CELLS, columns * PATH_CELLS
         self.points_m = (np.stack([columns, rows], axis=1) + 0.5) * CELL_M
-        node = np.full((free.shape[0], free.shape[1]), -1)
+        node = np.full((clearance.shape[0], clearance.shape[1]), -1)
         node[rows, columns] = np.arange(len(rows))
         starts, ends, costs = [], [], []
         for step_x, step_y in ((1, 0), (0, 1), (1, 1), (1, -1)):

@@ -26,7 +26,9 @@ def write_texts(room: Room, seen: Mapping[int, Visibility], boxes: Mapping[int, 
     findable = furniture & frozenset(seen) & frozenset(boxes)
     first_seen = {object_id: visibility.runs_s[0][0] for object_id, visibility in seen.items()}
     return RoomTexts(
-        expressions=[text for text in describe_objects(room) if text.object_id in findable],
+        expressions=[
+            text for text in describe_objects(room) if findable.issuperset({text.object_id, *text.anchors})
+        ],
         questions=ask_about_room(room, findable),
         situations=imagine_situations(room, findable),
         spatial=ask_spatial(room, boxes, first_seen),

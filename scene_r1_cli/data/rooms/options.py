@@ -61,7 +61,7 @@ class RoomOptions:
         return _scaled(Camera(577.871, 577.871, 319.5, 239.5, (640, 480)), self.depth_size_wh)
 
 
-DEMO_OPTIONS = RoomOptions(fps=4.0, color_size_wh=(480, 360), depth_size_wh=(320, 240))
+DEMO_OPTIONS = RoomOptions(fps=3.0, color_size_wh=(480, 360), depth_size_wh=(320, 240))
 """A room that is made while a person waits."""
 
 

@@ -70,7 +70,7 @@ def ask_about_room(room: Room, visible: frozenset[int]) -> list[Question]:
         _ask_color(order, describer),
         _ask_number(room, order, visible, rng),
         _ask_place(order, describer),
-        _ask_carried(room, order, describer, relations),
+        _ask_carried(room, order, describer, relations, visible),
         _ask_shape(order, describer),
     ):
         questions += [question for question, _ in zip(kind, range(PER_KIND), strict=False)]
@@ -106,12 +106,16 @@ def _ask_place(order: list[RoomObject], describer: Describer) -> Iterator[Questi
 
 
 def _ask_carried(
-    room: Room, order: list[RoomObject], describer: Describer, relations: Relations
+    room: Room,
+    order: list[RoomObject],
+    describer: Describer,
+    relations: Relations,
+    visible: frozenset[int],
 ) -> Iterator[Question]:
     for item in order:
         carried = [other for other in room.furniture if relations.on(other.object_id, item.object_id)]
         name = describer.name(item.object_id)
-        if len(carried) == 1 and name is not None:
+        if len(carried) == 1 and carried[0].object_id in visible and name is not None:
             nouns = CLASSES[carried[0].label].nouns
             yield Question(f"What is on {name}?", nouns, "object", (item.object_id, carried[0].object_id))
 

@@ -112,15 +112,16 @@ class Relations:
         """Metres from an object's outline to the nearest corner of the room that points outwards."""
         corners = self.room.plan.corners_m
         before, after = np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0)
-        turn = np.cross(corners - before, after - corners)
+        (in_x, in_y), (out_x, out_y) = (corners - before).T, (after - corners).T
         outline = _outline(self.room.objects[target])
-        return min(outline_gap(outline, corner[None]) for corner in corners[turn > 0])
+        turns_left = in_x * out_y > in_y * out_x
+        return min(outline_gap(outline, corner[None]) for corner in corners[turns_left])
 
     def _share_height(self, target: int, anchor: int) -> bool:
         low = max(self.heights_m[target, 0], self.heights_m[anchor, 0])
         high = min(self.heights_m[target, 1], self.heights_m[anchor, 1])
         stacked = self.on(target, anchor) or self.on(anchor, target)
-        return bool(high > low and not stacked)
+        return bool(high - low > 0.1 and not stacked)
 
     def _overlap_share(self, target: int, anchor: int) -> float:
         """Share of the target's extent along its own width that lies over the anchor's."""

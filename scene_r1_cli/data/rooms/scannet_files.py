@@ -29,7 +29,7 @@ def write_meta(
 ) -> None:
     """Write ``<scene>.txt``."""
     fields: dict[str, str | int] = {
-        "axisAlignment": " ".join(f"{value:.6f}" for value in world_from_scan.ravel()) + " ",
+        "axisAlignment": " ".join(f"{value + 0.0:.6f}" for value in world_from_scan.ravel()) + " ",
         "colorHeight": color_camera.size_wh[1],
         "colorWidth": color_camera.size_wh[0],
         "depthHeight": depth_camera.size_wh[1],

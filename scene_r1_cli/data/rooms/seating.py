@@ -17,7 +17,7 @@ def chair(builder: SolidBuilder, main: Material, rng: np.random.Generator) -> tu
     # Legs stand in a little: faces in one plane would fight for the same pixels.
     x, y = width / 2 - leg / 2 - 0.004, depth / 2 - leg / 2 - 0.004
     for side in (-x, x):
-        builder.box((side, y, seat_z / 2), (leg, leg, seat_z), legs)
+        builder.box((side, y, seat_z / 2 - 0.01), (leg, leg, seat_z - 0.02), legs)
         builder.box((side, -y, back_z / 2), (leg, leg, back_z), legs)
     builder.block((-width / 2, width / 2), (-depth / 2, depth / 2), (seat_z - 0.045, seat_z), main)
     lean = rotation(tilt_x_rad=-0.08)

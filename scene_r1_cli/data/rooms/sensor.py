@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import ndtri
 
 from scene_r1_cli.data.rooms.render import DepthView
 from scene_r1_cli.data.rooms.solids import TEXTURES
@@ -21,6 +22,9 @@ BASELINE_M = 0.075
 SENSOR_FOCAL_PX = 577.0
 STEPS_PER_PX = 8.0
 """The sensor's own resolution, whatever size its images are written in."""
+
+LOSS_QUANTILES = np.clip(ndtri(1 - np.arange(256) / 255), -4.0, 2.8).astype(np.float32)
+"""Threshold on unit noise that loses each share of pixels, in 255ths; a few are lost everywhere."""
 
 TILE = 2048
 """Side of the tiles of noise that frames take pieces of."""
@@ -98,8 +102,7 @@ class DepthSensor:
         spread = cv2.dilate(z, np.ones((3, 3), np.uint8)) - cv2.erode(z, np.ones((3, 3), np.uint8))
         at_edge = (spread > 0.08 + 0.03 * z) & (view.cos_incidence > 0.25)
         loss = np.where(at_edge, np.maximum(loss, self._edge_loss), loss)
-        # Normal quantile of the loss, close enough as a straight line between -2.4 and 2.4.
-        return blotch > 2.4 - 4.8 * loss
+        return blotch > np.take(LOSS_QUANTILES, np.clip(loss * 255, 0, 255).astype(np.uint8))
 
 
 def _tile(rng: np.random.Generator, sigma_px: float) -> np.ndarray:

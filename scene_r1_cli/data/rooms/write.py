@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +94,7 @@ def make_rooms(
     count: int,
     options: RoomOptions = DEFAULTS,
     progress: Callable[[int], object] | None = None,
+    processes: int = 1,
 ) -> list[RoomSummary]:
     """Make the first rooms of a split; those that are there already are kept.
 
@@ -100,6 +104,7 @@ def make_rooms(
         count: How many rooms.
         options: Sizes and rates of their captures.
         progress: Told the number of rooms done after each.
+        processes: How many rooms to make at a time; one already keeps two cores busy.
 
     Raises:
         UsageError: There is no such split, or it has fewer rooms.
@@ -108,10 +113,18 @@ def make_rooms(
     if not 1 <= count <= len(seeds):
         raise UsageError(f"The {split} split has 1 to {len(seeds)} rooms; {count} were asked for.")
     summaries = []
-    for done, seed in enumerate(seeds[:count], start=1):
-        summaries.append(make_room(seed, out_root, options))
-        if progress is not None:
-            progress(done)
+    make = partial(make_room, out_root=out_root, options=options)
+    with ExitStack() as stack:
+        if processes > 1:
+            # Open3D's threads do not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            made = stack.enter_context(context.Pool(processes)).imap(make, seeds[:count])
+        else:
+            made = map(make, seeds[:count])
+        for summary in made:
+            summaries.append(summary)
+            if progress is not None:
+                progress(len(summaries))
     scannet_files.write_label_table(out_root / "scannetv2-labels.combined.tsv")
     annotations.write_split(out_root, split, [summary.scene_id for summary in summaries])
     return summaries
