@@ -257,9 +257,7 @@ def _only_json(body: _Body) -> _Json | ParseFailure:
     except (ValueError, RecursionError):
         return _failure("not_json", body, "is not JSON")
     rest = text[end:].strip()
-    if rest and not body.is_tagged:
-        return _failure("not_json", body, "holds more than JSON")
-    if "{" in rest or "[" in rest:
+    if rest and (not body.is_tagged or "{" in rest or "[" in rest):
         return _failure("not_json", body, "holds more than one JSON value")
     return _Json(value)
 
@@ -325,6 +323,8 @@ def parse_answer(text: str) -> AnswerReply | ParseFailure:
 
 
 def _failure(code: FailureCode, body: _Body, what: str) -> ParseFailure:
-    """A failure that shows the start of what was read."""
+    """A failure that shows the start of what was read; without tags, that is what was wrong first."""
+    if not body.is_tagged:
+        return ParseFailure("no_answer", "no <answer> block")
     shown = body.text if len(body.text) <= 60 else body.text[:59] + "…"
     return ParseFailure(code, f"{shown!r} {what}")

@@ -99,7 +99,7 @@ NO_SPANS = [
     (answered("🪑"), "not_a_span"),
     (answered('{"bbox_2d": [1, 2, 3, 4]}'), "not_a_span"),
     (answered("123456789012 to 3"), "not_a_span"),
-    ("The chair is in view from 5s to 10s, I think.", "not_a_span"),
+    ("The chair is in view from 5s to 10s, I think.", "no_answer"),
 ]
 
 
@@ -187,9 +187,9 @@ NO_BOXES = [
     (answered('{"bbox_2d": [x1, y1, x2, y2], "label": "its name"}'), "not_json"),
     (answered("{'bbox_2d': [1, 2, 3, 4]}"), "not_json"),
     (answered('{"bbox_2d": [1, 2, 3, 4]} or {"bbox_2d": [5, 6, 7, 8]}'), "not_json"),
-    ("[" * 10_000, "not_json"),
-    ('{"bbox_2d":' * 5_000, "not_json"),
-    ("[" * 400 + "]" * 400, "not_boxes"),
+    (answered("[" * 10_000), "not_json"),
+    (answered('{"bbox_2d":' * 5_000), "not_json"),
+    (answered("[" * 400 + "]" * 400), "not_boxes"),
     (answered('{"bbox_2d":' * 400 + "1" + "}" * 400), "not_boxes"),
     (answered('{"bbox_2d": [1, 2, 3]}'), "not_boxes"),
     (answered('{"bbox_2d": [1, 2, 3, 4, 5]}'), "not_boxes"),
@@ -206,8 +206,9 @@ NO_BOXES = [
     (answered("[[1, 2, 3, 4], [5, 6]]"), "not_boxes"),
     (answered("[null]"), "not_boxes"),
     (answered("5s to 10s"), "not_json"),
-    ('I see {"bbox_2d": [1, 2, 3, 4]}', "not_json"),
-    ('{"bbox_2d": [1, 2, 3, 4]} is the chair', "not_json"),
+    ('I see {"bbox_2d": [1, 2, 3, 4]}', "no_answer"),
+    ('{"bbox_2d": [1, 2, 3, 4]} is the chair', "no_answer"),
+    ("I cannot see it.", "no_answer"),
 ]
 
 

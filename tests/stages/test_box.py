@@ -62,7 +62,7 @@ def test_an_unreadable_reply_is_asked_once_more():
     boxes, vlm, rows = ground(JUNK, HERE, config=BoxConfig(num_keyframes=1, max_side_px=448))
     assert isinstance(boxes, tuple)
     assert len(vlm.asked) == len(rows) == 2
-    assert "was not one JSON value" in vlm.asked[1][1]
+    assert "had no <answer> block" in vlm.asked[1][1]
 
 
 FAILURES = [

@@ -72,7 +72,7 @@ def test_the_exchange_is_recorded_as_plain_json():
 
 
 def test_an_unreadable_reply_is_asked_once_more_with_the_reason():
-    span, vlm, rows = ground("I do not know", "<answer>5 to 10</answer>")
+    span, vlm, rows = ground("<answer>never</answer>", "<answer>5 to 10</answer>")
     assert span == TemporalSpan(5, 10)
     first, second = (suffix for _, suffix in vlm.asked)
     assert second.startswith(first)
@@ -83,10 +83,11 @@ def test_an_unreadable_reply_is_asked_once_more_with_the_reason():
 
 
 def test_two_unreadable_replies_are_a_failure_and_both_are_recorded():
-    failure, vlm, rows = ground("what?", "<answer>soon</answer>")
+    failure, vlm, rows = ground("It is there from 5 to 10.", "<answer>soon</answer>")
     assert isinstance(failure, StageFailure)
     assert (failure.stage, failure.exit_code) == ("span", 5)
     assert failure.reason == "the model's reply cannot be read: 'soon' is not a time span"
+    assert "had no <answer> block" in vlm.asked[1][1]
     assert len(vlm.asked) == len(rows) == 2
 
 
