@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scene_r1_cli.data.rooms.arrangements import arrange
 from scene_r1_cli.data.rooms.floor_plan import FloorPlan, draw_floor_plan
 from scene_r1_cli.data.rooms.placing import Placer
 from scene_r1_cli.data.rooms.solids import Faces, Material, SolidBuilder
@@ -179,7 +180,7 @@ def lay_out_room(seed: int) -> Room:
         placer.open_walls()
         for step in steps:
             for _ in range(int(rng.integers(step.count[0], step.count[1] + 1))):
-                placer.place(step.how, step.kind)
+                arrange(placer, step.how, step.kind)
         if len(placer.placed) >= MIN_OBJECTS:
             break
     order = rng.permutation(len(placer.placed))
