@@ -14,6 +14,7 @@ LAYERS = {
     "errors": 0,
     "types": 0,
     "config": 0,
+    "training_config": 0,
     "geometry": 1,
     "serialize": 2,
     "run_dir": 3,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from scene_r1_cli.config import GroundConfig
+from scene_r1_cli.config import GroundConfig, ModelConfig
+from scene_r1_cli.errors import SetupError
 
 if TYPE_CHECKING:
     from scene_r1_cli.models.trackers import Tracker
@@ -27,8 +28,6 @@ class Models:
     @cached_property
     def vlm(self) -> VLM:
         """The vision-language model. Raises SetupError when it cannot be loaded."""
-        from scene_r1_cli.models.vlm import load_vlm
-
         return load_vlm(self._config.model)
 
     @cached_property
@@ -37,3 +36,26 @@ class Models:
         from scene_r1_cli.models.trackers import load_tracker
 
         return load_tracker(self._config.tracker)
+
+
+def load_vlm(config: ModelConfig) -> VLM:
+    """The model a configuration names: an endpoint, or a checkpoint on this machine.
+
+    Raises:
+        SetupError: It is not there (weights, server, package).
+        InputError: The checkpoint is no vision-language model.
+        ConfigError: Its family is not known and not given.
+    """
+    if config.endpoint is not None:
+        from scene_r1_cli.models.endpoint import EndpointVLM
+
+        return EndpointVLM.connect(config)
+    if not config.name or config.name == "pocket":
+        raise SetupError(
+            "Preset pocket has no weights yet, so no model can find the object.",
+            "Give a box yourself (--frame N --box X1,Y1,X2,Y2), which needs no model, or name another "
+            "preset, e.g. --preset qwen2.5-vl-7b.",
+        )
+    from scene_r1_cli.models.transformers_vlm import TransformersVLM
+
+    return TransformersVLM.load(config)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from scene_r1_cli.config import ModelConfig, SamplingConfig
-from scene_r1_cli.errors import SetupError
+from scene_r1_cli.config import SamplingConfig
 
 if TYPE_CHECKING:
     from scene_r1_cli.models.families import Family
@@ -153,26 +152,3 @@ class VLM(Protocol):
             SetupError: The model cannot be reached or does not fit.
         """
         ...
-
-
-def load_vlm(config: ModelConfig) -> VLM:
-    """The model a configuration names: an endpoint, or a checkpoint on this machine.
-
-    Raises:
-        SetupError: It is not there (weights, server, package).
-        InputError: The checkpoint is no vision-language model.
-        ConfigError: Its family is not known and not given.
-    """
-    if config.endpoint is not None:
-        from scene_r1_cli.models.endpoint import EndpointVLM
-
-        return EndpointVLM.connect(config)
-    if not config.name or config.name == "pocket":
-        raise SetupError(
-            "Preset pocket has no weights yet, so no model can find the object.",
-            "Give a box yourself (--frame N --box X1,Y1,X2,Y2), which needs no model, or name another "
-            "preset, e.g. --preset qwen2.5-vl-7b.",
-        )
-    from scene_r1_cli.models.transformers_vlm import TransformersVLM
-
-    return TransformersVLM.load(config)

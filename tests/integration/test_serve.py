@@ -17,7 +17,8 @@ from PIL import Image
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import SetupError
 from scene_r1_cli.models.endpoint import data_url
-from scene_r1_cli.models.vlm import VideoPrefix, load_vlm
+from scene_r1_cli.models.provider import load_vlm
+from scene_r1_cli.models.vlm import VideoPrefix
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import pytest
 
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
+from scene_r1_cli.models.provider import load_vlm
 from scene_r1_cli.models.transformers_vlm import TransformersVLM
-from scene_r1_cli.models.vlm import load_vlm
 
 TEXT_MODEL = {
     "model_type": "qwen2",

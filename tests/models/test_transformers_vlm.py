@@ -7,8 +7,9 @@ import torch
 from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import ConfigError
 from scene_r1_cli.models.families import FAMILIES
+from scene_r1_cli.models.provider import load_vlm
 from scene_r1_cli.models.transformers_vlm import TransformersVLM
-from scene_r1_cli.models.vlm import VideoPrefix, load_vlm
+from scene_r1_cli.models.vlm import VideoPrefix
 from tests.tiny_models import CHAT_TEMPLATE, qwen_tokenizer, save_tiny_vlm, tiny_tokenizer
 
 FAMILY_NAMES = ["qwen2.5-vl", "qwen3-vl"]
