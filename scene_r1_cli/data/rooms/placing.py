@@ -110,10 +110,10 @@ class Placer:
             bottom = max(0.06, 2.28 - height)
             if reach[0] < 0.05 or reach[1] > wall.length_m - 0.05:
                 continue
-            ground = outline(pose_at(wall.point(at, 0.1), wall.facing_yaw_rad), np.array([width, 0.2]))
+            ground = outline(pose_at(wall.point(at, 0.12), wall.facing_yaw_rad), np.array([width, 0.24]))
             if not self.plan.is_free(ground):
                 continue
-            self.add(piece, pose_at(wall.point(at, thick / 2 + 0.11), wall.facing_yaw_rad, bottom))
+            self.add(piece, pose_at(wall.point(at, thick / 2 + 0.15), wall.facing_yaw_rad, bottom))
             self.plan.block_wall(number, reach, (0.0, bottom + height))
             self.plan.block(ground)
 

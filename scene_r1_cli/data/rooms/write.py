@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,8 @@ from scene_r1_cli.types import Box3D
 
 DEFAULTS = RoomOptions()
 LABELS = Path("labels") / "rooms.parquet"
+RECIPE = "room.json"
+"""What a room was made from; it tells a finished room from anything else."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,22 @@ def make_room(seed: int, out_root: Path, options: RoomOptions = DEFAULTS) -> Roo
 
     Raises:
         UsageError: The seed belongs to no split.
-        InputError: ``out_root`` is a file.
+        InputError: ``out_root`` is a file, or has this scene already but made otherwise.
     """
     scene_id = scene_id_of(seed)
     scene_dir = out_root / "scans" / scene_id
-    if not (scene_dir / LABELS).is_file():
-        if out_root.exists() and not out_root.is_dir():
-            raise InputError(f"{out_root} is a file; rooms need a folder to be written to.")
+    if out_root.exists() and not out_root.is_dir():
+        raise InputError(f"{out_root} is a file; rooms need a folder to be written to.")
+    if scene_dir.exists():
+        _check_recipe(scene_dir, seed, options)
+    else:
         partial = scene_dir.with_name(f".{scene_id}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
             _write_room(lay_out_room(seed), scene_id, partial, options)
-            os.replace(partial, scene_dir)
+            if not scene_dir.exists():  # another process may have been quicker, with the same bytes
+                os.replace(partial, scene_dir)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     labels = read_labels(scene_dir / LABELS)
@@ -86,6 +93,31 @@ def make_room(seed: int, out_root: Path, options: RoomOptions = DEFAULTS) -> Roo
         num_queries=sum(not label.answers for label in labels),
         num_questions=sum(bool(label.answers) for label in labels),
     )
+
+
+def _recipe(seed: int, options: RoomOptions) -> dict[str, Any]:
+    """Seed and options as JSON has them."""
+    return json.loads(json.dumps({"seed": seed, **asdict(options)}))
+
+
+def _check_recipe(scene_dir: Path, seed: int, options: RoomOptions) -> None:
+    """Refuse a folder that is no room of ours, or one made with other options."""
+    path = scene_dir / RECIPE
+    if not path.is_file():
+        raise InputError(
+            f"{scene_dir} is there already and is no synthetic room.", hint="Write rooms to another folder."
+        )
+    made = json.loads(path.read_text())
+    differing = [
+        f"{name} {made.get(name)}"
+        for name, value in _recipe(seed, options).items()
+        if made.get(name) != value
+    ]
+    if differing:
+        raise InputError(
+            f"{scene_dir} was made with other options ({', '.join(differing)}).",
+            hint="Delete it, or write rooms to another folder.",
+        )
 
 
 def make_rooms(
@@ -157,6 +189,7 @@ def _write_room(room: Room, scene_id: str, scene_dir: Path, options: RoomOptions
     texts = write_texts(room, seen, boxes)
     annotations.write_rows(scene_dir, scene_id, room, texts)
     write_labels(scene_dir / LABELS, label_room(scene_id, texts, seen, boxes))
+    (scene_dir / RECIPE).write_text(json.dumps(_recipe(room.seed, options)))
 
 
 def _axis_alignment(room: Room) -> np.ndarray:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -190,6 +191,16 @@ def test_a_room_that_is_there_is_kept(tiny_room, monkeypatch):
     monkeypatch.setattr(write, "_write_room", fail)
     summary = make_room(TINY_SEED, tiny_room.parents[1], TINY)
     assert summary.path == tiny_room
+
+
+def test_a_folder_that_is_something_else_is_left_alone(tiny_room, tmp_path):
+    with pytest.raises(InputError, match=r"other options \(fps 1"):
+        make_room(TINY_SEED, tiny_room.parents[1], replace(TINY, fps=2))
+    real = tmp_path / "scans" / "scene9000_00"
+    real.mkdir(parents=True)
+    with pytest.raises(InputError, match="no synthetic room"):
+        make_room(9000, tmp_path, TINY)
+    assert list(real.iterdir()) == []
 
 
 def test_an_interrupted_room_leaves_nothing(tmp_path, monkeypatch):
