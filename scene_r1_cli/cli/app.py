@@ -9,7 +9,7 @@ import typer
 
 from scene_r1_cli import __version__
 from scene_r1_cli.cli import demo, ground, output, rooms
-from scene_r1_cli.errors import SceneR1Error
+from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
     name="scener1",
@@ -63,9 +63,22 @@ def main() -> None:
         # The reader of stdout has gone (`scener1 ... | head`): not our failure, and nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        output.print_error(_refused_by_the_system(error))
+        code = SetupError.exit_code
     except Exception as error:
         code = _exit_code_of(error, debug)
     sys.exit(code or 0)
+
+
+def _refused_by_the_system(error: OSError) -> SetupError:
+    """No permission, no space, no such place: the machine's fault or the path's, not scener1's."""
+    return SetupError(
+        f"{error.filename} cannot be read or written: {error.strerror}.",
+        "Check the path, its permissions and the free disk space.",
+    )
 
 
 def _exit_code_of(error: Exception, debug: bool) -> int:

@@ -200,6 +200,16 @@ def test_a_bug_is_told_as_a_bug(run, capture, monkeypatch):
     assert "bug in scener1: ZeroDivisionError" in err
 
 
+def test_a_place_that_cannot_be_written(run, capture, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied", "/somewhere/run.json")
+
+    monkeypatch.setattr("scene_r1_cli.data.store.resolve_scene", refuse)
+    code, out, err = run("ground", "capture", "x")
+    assert (code, out) == (4, "")
+    assert "/somewhere/run.json cannot be read or written: Permission denied." in err
+
+
 def test_ctrl_c(run, capture, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
