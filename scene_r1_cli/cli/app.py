@@ -63,13 +63,13 @@ def main() -> None:
         # The reader of stdout has gone (`scener1 ... | head`): not our failure, and nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except OSError as error:
-        if debug or error.filename is None:
-            raise
-        output.print_error(_refused_by_the_system(error))
-        code = SetupError.exit_code
     except Exception as error:
-        code = _exit_code_of(error, debug)
+        if isinstance(error, OSError) and error.filename is not None and not debug:
+            error = _refused_by_the_system(error)
+            output.print_error(error)
+            code = error.exit_code
+        else:
+            code = _exit_code_of(error, debug)
     sys.exit(code or 0)
 
 
