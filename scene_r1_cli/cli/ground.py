@@ -136,7 +136,8 @@ def _given_box(scene: Scene, frame_index: int, text: str) -> Box2D:
         )
     x1, y1, x2, y2 = options.parse_numbers(text, 4, "--box", "310,205,362,270")
     width, height = scene.color_camera.size_wh
-    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, width - 1.0), min(y2, height - 1.0))
+    # The image covers [-0.5, width - 0.5]: an integer is a pixel centre.
+    clipped = (max(x1, -0.5), max(y1, -0.5), min(x2, width - 0.5), min(y2, height - 0.5))
     if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
         raise UsageError(
             f"--box {text} has no area inside the {width}×{height} colour image.",
