@@ -1,6 +1,7 @@
 """What we write and read agrees with scenezoo, an independent reader of ScanNet."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def room(tmp_path_factory):
 
 def test_frames_agree(room):
     scene = open_scene(room)
-    dataset = scenezoo.get_dataset("scannet", room.parent.parent)
+    dataset: Any = scenezoo.get_dataset("scannet", room.parent.parent)
     batch = dataset.get_frames(
         room.name, items=("rgb", "depth", "world_to_camera", "rgb_intrinsics", "depth_intrinsics")
     )
@@ -43,6 +44,7 @@ def test_true_boxes_of_the_mesh_are_those_of_the_labels(room):
     labels = [label for label in read_labels(room / "labels" / "rooms.parquet") if label.box3d is not None]
     assert labels
     for label in labels:
+        assert label.object_id is not None
         truth = truths[label.object_id].box3d
         np.testing.assert_allclose(truth.center_m, label.box3d.center_m, atol=1e-4)
         np.testing.assert_allclose(truth.size_m, label.box3d.size_m, atol=1e-4)
