@@ -1,0 +1,1 @@
+"""Training: how pocket is made from rooms."""

@@ -1,0 +1,94 @@
+"""Dense labels of frames, for the vision tower: class, colour and box of the object under each patch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from scene_r1_cli.data.rooms.vocabulary import CLASSES, COLORS
+from scene_r1_cli.models.pocket.build import HIDDEN, MERGE, PATCH_PX
+from scene_r1_cli.training.replies import frame_boxes
+from scene_r1_cli.training.room_views import Frames, RoomViews
+
+CLASS_NAMES = ("", *CLASSES)
+COLOR_NAMES = tuple(COLORS)
+MIN_PATCH_SHARE = 0.12
+"""A patch shows the object that covers most of it, if it covers at least this share."""
+
+
+class DenseHead(nn.Module):
+    """Reads class, colour and box of each patch from its merged token; linear, so it is plain to see there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes, self.num_colors = len(CLASS_NAMES), len(COLOR_NAMES)
+        self.linear = nn.Linear(HIDDEN, MERGE**2 * (self.num_classes + self.num_colors + 8))
+
+    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B, N, HIDDEN) to class (B, N, 4, K), colour (B, N, 4, C) and box (B, N, 4, 8) predictions."""
+        out = self.linear(tokens).float().unflatten(-1, (MERGE**2, -1))
+        return out.split([self.num_classes, self.num_colors, 8], dim=-1)
+
+
+def dense_targets(views: RoomViews, frames: Frames) -> dict[str, torch.Tensor]:
+    """Labels of every patch, in the order of merged tokens.
+
+    Returns:
+        ``label`` (T, N, 4) int64 into CLASS_NAMES, ``color`` (T, N, 4) int64 into COLOR_NAMES or -1, and
+        ``box`` (T, N, 4, 8) float32: corners over the frame's sides, then the same from the patch's centre.
+    """
+    count, height, width = frames.instances.shape
+    rows, columns = height // PATCH_PX, width // PATCH_PX
+    label = np.zeros((count, rows, columns), dtype=np.int64)
+    color = np.full((count, rows, columns), -1, dtype=np.int64)
+    box = np.zeros((count, rows, columns, 4), dtype=np.float32)
+    scale = np.array([width, height, width, height], dtype=np.float32)
+    for frame in range(count):
+        most = np.full((rows, columns), MIN_PATCH_SHARE * PATCH_PX**2)
+        for object_id, (xyxy, _) in frame_boxes(frames.instances[frame]).items():
+            covered = (frames.instances[frame] == object_id + 1).reshape(rows, PATCH_PX, columns, PATCH_PX)
+            area = covered.sum(axis=(1, 3))
+            wins = area > most
+            most = np.where(wins, area, most)
+            label[frame][wins] = CLASS_NAMES.index(views.labels[object_id])
+            name = views.colors[object_id]
+            color[frame][wins] = COLOR_NAMES.index(name) if name else -1
+            box[frame][wins] = np.array(xyxy, dtype=np.float32) / scale
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    centre = np.stack([(x + 0.5) / columns, (y + 0.5) / rows] * 2, axis=-1)
+    boxes = np.concatenate([box, box - centre], axis=-1)
+    return {
+        "label": torch.from_numpy(_merged(label[..., None])[..., 0].copy()),
+        "color": torch.from_numpy(_merged(color[..., None])[..., 0].copy()),
+        "box": torch.from_numpy(_merged(boxes).copy()),
+    }
+
+
+def _merged(values: np.ndarray) -> np.ndarray:
+    """(T, rows, columns, C) of patches to (T, N, 4, C) of merged tokens."""
+    count, rows, columns, width = values.shape
+    cells = values.reshape(count, rows // MERGE, MERGE, columns // MERGE, MERGE, width)
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(count, -1, MERGE**2, width)
+
+
+def dense_loss(
+    predicted: tuple[torch.Tensor, torch.Tensor, torch.Tensor], target: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss and what to show of it: accuracy of class and colour, error of corners in frame sides."""
+    label_logits, color_logits, box = predicted
+    label, color = target["label"], target["color"]
+    shown = label > 0
+    weight = torch.ones(label_logits.shape[-1])
+    weight[0] = 0.4
+    label_loss = functional.cross_entropy(label_logits.flatten(0, 2), label.flatten(), weight=weight)
+    color_loss = functional.cross_entropy(color_logits.flatten(0, 2), color.flatten(), ignore_index=-1)
+    box_error = (box - target["box"])[shown].abs()
+    loss = label_loss + 0.7 * color_loss + 6.0 * box_error.mean()
+    named = color >= 0
+    return loss, {
+        "class": float((label_logits.argmax(-1) == label)[shown].float().mean()),
+        "color": float((color_logits.argmax(-1) == color)[named].float().mean()),
+        "corner": float(box_error[:, :4].detach().mean()),
+    }

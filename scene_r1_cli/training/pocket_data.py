@@ -1,0 +1,95 @@
+"""pocket's training data in memory: rooms' frames, dense labels, questions, and frames' cached features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from scene_r1_cli.models.families import FAMILIES
+from scene_r1_cli.models.prompts import box_prompt, span_prompt
+from scene_r1_cli.training.dense import dense_targets
+from scene_r1_cli.training.packing import Packer, Row
+from scene_r1_cli.training.replies import Question, box_questions, span_questions
+from scene_r1_cli.training.room_views import Frames, RoomViews, load_views
+
+Targets = dict[str, torch.Tensor]
+CELL_PX = 28
+
+
+@dataclass
+class TrainingRoom:
+    """One room; ``features`` holds what a frozen vision tower made of its frames, once asked for."""
+
+    views: RoomViews
+    video_targets: Targets
+    key_targets: Targets
+    features: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingRoom:
+        """Read a room's views and work out its dense labels."""
+        views = load_views(path)
+        return cls(views, dense_targets(views, views.video), dense_targets(views, views.key))
+
+
+def draw_frames(
+    rooms: Sequence[TrainingRoom], kind: str, count: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, Targets]:
+    """Random frames of random rooms with their dense labels; ``kind`` is ``video`` or ``key``."""
+    rgb, targets = [], []
+    for index in rng.integers(len(rooms), size=count).tolist():
+        room = rooms[index]
+        frames: Frames = getattr(room.views, kind)
+        at = int(rng.integers(len(frames.rgb)))
+        rgb.append(torch.from_numpy(frames.rgb[at].copy()))
+        labels: Targets = getattr(room, f"{kind}_targets")
+        targets.append({name: values[at] for name, values in labels.items()})
+    return torch.stack(rgb), {name: torch.stack([t[name] for t in targets]) for name in targets[0]}
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """A row with the frames it needs: ``frames`` indexes the room's frames of that kind."""
+
+    row: Row
+    room: TrainingRoom
+    kind: str
+    frames: np.ndarray
+    questions: tuple[Question, ...]
+
+
+def video_row(room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator) -> PackedRow | None:
+    """Up to ``count`` span questions about a whole video; None if there are none."""
+    views = room.views
+    questions = _some(span_questions(views), count, rng)
+    if not questions:
+        return None
+    asked = [(span_prompt(question.text, views.duration_s), question.reply) for question in questions]
+    row = packer.row(views.video.times_s.tolist(), _grid(views.video), asked)
+    return PackedRow(row, room, "video", np.arange(len(views.video.rgb)), tuple(questions))
+
+
+def key_row(
+    room: TrainingRoom, frame: int, packer: Packer, count: int, rng: np.random.Generator
+) -> PackedRow | None:
+    """Up to ``count`` box questions about one key frame; None if there are none."""
+    frames = room.views.key
+    questions = _some(box_questions(room.views, frame, rng), count, rng)
+    if not questions:
+        return None
+    size_wh = (frames.rgb.shape[2], frames.rgb.shape[1])
+    asked = [(box_prompt(q.text, FAMILIES["qwen2.5-vl"], size_wh), q.reply) for q in questions]
+    row = packer.row([float(frames.times_s[frame])], _grid(frames), asked)
+    return PackedRow(row, room, "key", np.array([frame]), tuple(questions))
+
+
+def _some(questions: list[Question], count: int, rng: np.random.Generator) -> list[Question]:
+    return [questions[index] for index in rng.permutation(len(questions))[:count]]
+
+
+def _grid(frames: Frames) -> tuple[int, int]:
+    return frames.rgb.shape[1] // CELL_PX, frames.rgb.shape[2] // CELL_PX

@@ -1,0 +1,76 @@
+"""Configuration of ``scener1 train-sft``. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from scene_r1_cli.config import StrictModel
+from scene_r1_cli.errors import ConfigError
+
+
+class ViewsConfig(StrictModel):
+    """What is rendered of each training room."""
+
+    fps: float = Field(default=3.0, gt=0, description="Rate at which visibility is measured.")
+    render_wh: tuple[int, int] = Field(default=(336, 252), description="Size of rendering, then reduced.")
+    visibility_wh: tuple[int, int] = Field(
+        default=(112, 84), description="Size at which visibility is measured."
+    )
+    video_wh: tuple[int, int] = Field(default=(140, 112), description="Frames of the span: multiples of 28.")
+    key_wh: tuple[int, int] = Field(default=(224, 168), description="Frames of the box: multiples of 28.")
+    video_frames: int = Field(default=32, ge=1, description="Frames of the video, evenly spread.")
+    key_frames: int = Field(default=12, ge=1, description="Single frames, drawn at random.")
+    short_share: float = Field(default=0.2, ge=0, le=1, description="Share of videos cut short.")
+
+
+class PhaseConfig(StrictModel):
+    """One phase of training."""
+
+    steps: int = Field(ge=0)
+    learning_rate: float = Field(gt=0)
+    warmup: int = Field(default=50, ge=0, description="Steps over which the learning rate rises.")
+
+
+class PocketConfig(StrictModel):
+    """Everything ``scener1 train-sft`` can be told about making pocket."""
+
+    seed: int = 0
+    threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
+    bfloat16: bool = Field(default=True, description="Multiply in bfloat16; weights stay float32.")
+    train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
+    val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, for choosing.")
+    views: ViewsConfig = ViewsConfig()
+    questions_per_row: int = Field(default=10, ge=1, description="Questions packed behind the same frames.")
+    vision_video_frames: int = Field(default=16, ge=1, description="Video frames per vision step.")
+    vision_key_frames: int = Field(default=8, ge=1, description="Key frames per vision step.")
+    rooms_per_step: int = Field(default=1, ge=1, description="Rooms per step of the other phases.")
+    key_frames_per_room: int = Field(default=4, ge=1, description="Key frames of each of those rooms.")
+    sigma_px: float = Field(default=2.0, gt=0, description="Softness of coordinates in the loss.")
+    sigma_s: float = Field(default=0.3, gt=0, description="Softness of times in the loss.")
+    save_every_s: float = Field(default=60.0, gt=0, description="Seconds between checkpoints for --resume.")
+    vision: PhaseConfig = PhaseConfig(steps=600, learning_rate=1.0e-3)
+    language: PhaseConfig = PhaseConfig(steps=1200, learning_rate=1.5e-3)
+    joint: PhaseConfig = PhaseConfig(steps=200, learning_rate=3.0e-4)
+
+
+def read_pocket_config(path: Path) -> PocketConfig:
+    """Read and check a training configuration.
+
+    Raises:
+        ConfigError: The file cannot be read, is no YAML mapping, or holds a key or value not accepted.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"The config file {path} is not valid YAML.") from error
+    try:
+        return PocketConfig.model_validate(values or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"In {path}, {key or 'the file'} is not accepted: {first['msg']}.") from error
