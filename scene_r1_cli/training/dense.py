@@ -19,7 +19,7 @@ MIN_PATCH_SHARE = 0.12
 
 
 class DenseHead(nn.Module):
-    """Reads class, colour and box of each patch from its merged token; linear, so it is plain to see there."""
+    """Reads class, colour and box of each patch from its merged token; linear, so it is plain there."""
 
     def __init__(self) -> None:
         super().__init__()

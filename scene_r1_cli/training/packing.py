@@ -85,7 +85,7 @@ class Packer:
     def _frames(
         self, times_s: Sequence[float], grid_hw: tuple[int, int]
     ) -> tuple[list[int], list[tuple[int, int, int]]]:
-        """Tokens and positions of the part all questions share, as Qwen2.5-VL's ``get_rope_index`` has them."""
+        """Tokens and positions of the part all questions share, as ``get_rope_index`` has them."""
         ids: list[int] = []
         positions: list[tuple[int, int, int]] = []
         at = 0

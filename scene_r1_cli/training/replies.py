@@ -35,7 +35,8 @@ class Question:
 def span_reply(name: str, seen_s: Sequence[float], run_s: tuple[float, float]) -> str:
     """Names the object and the times of the frames that show it, then the run they belong to."""
     times = ", ".join(f"{time_s:.1f}" for time_s in seen_s)
-    return f"<think>I see the {name} at {times} seconds.</think><answer>{run_s[0]:.1f}s to {run_s[1]:.1f}s</answer>"
+    answer = f"{run_s[0]:.1f}s to {run_s[1]:.1f}s"
+    return f"<think>I see the {name} at {times} seconds.</think><answer>{answer}</answer>"
 
 
 def box_reply(name: str, label: str, time_s: float, box_xyxy: Box | None) -> str:

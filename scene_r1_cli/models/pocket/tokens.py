@@ -29,8 +29,8 @@ VOCABULARY_SIZE = 1024
 """Of the byte-level BPE alone."""
 
 REPLY_PARTS = (
-    "<think>", "</think>", "<answer>", "</answer>", '{"bbox_2d": [', '], "label": "', '"}', '{"bbox_2d": null}',
-    "s to ", ", ", " seconds>", "user\n", "assistant\n",
+    "<think>", "</think>", "<answer>", "</answer>", '{"bbox_2d": [', '], "label": "', '"}',
+    '{"bbox_2d": null}', "s to ", ", ", " seconds>", "user\n", "assistant\n",
 )  # fmt: skip
 
 
