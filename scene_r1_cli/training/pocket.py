@@ -28,6 +28,7 @@ from scene_r1_cli.training.packing import Packer, SoftNumbers, collate
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames, key_row, video_row
 from scene_r1_cli.training.replies import box_questions, span_questions
 from scene_r1_cli.training.room_views import make_views
+from scene_r1_cli.training.warm_start import warm_start
 from scene_r1_cli.training_config import PhaseConfig, PocketConfig
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,8 @@ def _corpus(rooms: list[TrainingRoom]) -> list[str]:
 
 def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
     name = PHASES[run.phase]
+    if name == "language" and run.step == 0:
+        warm_start(run.model, run.head, run.tokenizer)
     phase: PhaseConfig = getattr(run.config, name)
     trained = _trained(run, name)
     optimizer = torch.optim.AdamW(trained, lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)

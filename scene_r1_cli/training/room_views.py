@@ -42,11 +42,12 @@ class Frames:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and the object it means; ``run_s`` is the main visible run."""
+    """A sentence and the object it means, all its visible runs, and the main one of them."""
 
     text: str
     object_id: int
     run_s: tuple[float, float]
+    runs_s: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ def view_room(seed: int, config: ViewsConfig) -> RoomViews:
     key_at = np.sort(rng.choice(num_frames, min(config.key_frames, num_frames), replace=False))
     sensor = _sensor(duration_s, rng)
     sentences = tuple(
-        Sentence(found.text, found.object_id, seen[found.object_id].runs_s[seen[found.object_id].main_run])
+        Sentence(found.text, found.object_id, shown.runs_s[shown.main_run], shown.runs_s)
         for found in describe_objects(room)
-        if found.object_id in seen
+        if (shown := seen.get(found.object_id)) is not None
     )
     return RoomViews(
         seed=seed,
@@ -165,6 +166,8 @@ def save_views(path: Path, views: RoomViews) -> None:
         texts=np.array([sentence.text for sentence in views.sentences]),
         objects=np.array([sentence.object_id for sentence in views.sentences], dtype=np.int64),
         runs_s=np.array([sentence.run_s for sentence in views.sentences]).reshape(-1, 2),
+        all_runs=np.array([run for sentence in views.sentences for run in sentence.runs_s]).reshape(-1, 2),
+        num_runs=np.array([len(sentence.runs_s) for sentence in views.sentences], dtype=np.int64),
         video_times=views.video.times_s,
         video_rgb=_to_jpegs(views.video.rgb),
         video_instances=views.video.instances,
@@ -180,6 +183,13 @@ def load_views(path: Path) -> RoomViews:
     with np.load(path) as data:
         seed, duration_s = data["head"].tolist()
         rows = zip(data["texts"].tolist(), data["objects"].tolist(), data["runs_s"].tolist(), strict=True)
+        every_run = [(start_s, end_s) for start_s, end_s in data["all_runs"].tolist()]
+        ends = np.cumsum(data["num_runs"]).tolist()
+        begins = [0, *ends[:-1]]
+        sentences = tuple(
+            Sentence(text, object_id, (run[0], run[1]), tuple(every_run[begin:end]))
+            for (text, object_id, run), begin, end in zip(rows, begins, ends, strict=True)
+        )
         return RoomViews(
             seed=int(seed),
             duration_s=duration_s,
@@ -187,7 +197,7 @@ def load_views(path: Path) -> RoomViews:
             colors=tuple(data["colors"].tolist()),
             video=Frames(data["video_times"], _from_jpegs(data["video_rgb"]), data["video_instances"]),
             key=Frames(data["key_times"], _from_jpegs(data["key_rgb"]), data["key_instances"]),
-            sentences=tuple(Sentence(text, object_id, (run[0], run[1])) for text, object_id, run in rows),
+            sentences=sentences,
         )
 
 
