@@ -24,7 +24,7 @@ from scene_r1_cli.models.pocket.build import build_model, save_checkpoint
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead, dense_loss
-from scene_r1_cli.training.packing import Packer, SoftNumbers, collate
+from scene_r1_cli.training.packing import Batch, Packer, SoftNumbers, collate
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames, key_row, video_row
 from scene_r1_cli.training.replies import box_questions, span_questions
 from scene_r1_cli.training.room_views import make_views
@@ -198,6 +198,16 @@ def rows_loss(
     model: Any, rows: list[PackedRow], numbers: SoftNumbers, live: bool
 ) -> tuple[torch.Tensor, float]:
     """Mean loss over the reply tokens of some rows, and the share of them that would be written."""
+    batch, states = packed_states(model, rows, live)
+    row, place = batch.learned.unbind(1)
+    logits = model.lm_head(states[row, place - 1])
+    target = batch.ids[row, place]
+    loss = numbers.loss(logits, target, batch.is_answer).mean()
+    return loss, float((logits.argmax(-1) == target).float().mean())
+
+
+def packed_states(model: Any, rows: list[PackedRow], live: bool) -> tuple[Batch, torch.Tensor]:
+    """The batch that some rows make, and the language model's (B, L, hidden) states of it."""
     batch = collate([packed.row for packed in rows], model.config.text_config.pad_token_id)
     features = torch.cat([_features(model, packed, live) for packed in rows])
     embeds = model.get_input_embeddings()(batch.ids)
@@ -205,11 +215,7 @@ def rows_loss(
     output = model.model.language_model(
         inputs_embeds=embeds, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
     )
-    row, place = batch.learned.unbind(1)
-    logits = model.lm_head(output.last_hidden_state[row, place - 1])
-    target = batch.ids[row, place]
-    loss = numbers.loss(logits, target, batch.is_answer).mean()
-    return loss, float((logits.argmax(-1) == target).float().mean())
+    return batch, output.last_hidden_state
 
 
 def _features(model: Any, packed: PackedRow, live: bool) -> torch.Tensor:

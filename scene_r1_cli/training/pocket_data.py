@@ -32,7 +32,11 @@ class TrainingRoom:
     @classmethod
     def load(cls, path: Path) -> TrainingRoom:
         """Read a room's views and work out its dense labels."""
-        views = load_views(path)
+        return cls.of(load_views(path))
+
+    @classmethod
+    def of(cls, views: RoomViews) -> TrainingRoom:
+        """Work out the dense labels of a room's views."""
         return cls(views, dense_targets(views, views.video), dense_targets(views, views.key))
 
 

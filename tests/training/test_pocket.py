@@ -1,0 +1,106 @@
+"""Training goes on after a kill as if nothing had happened, and refuses what it cannot do in one sentence."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from scene_r1_cli.errors import ConfigError, InputError
+from scene_r1_cli.training import pocket
+from scene_r1_cli.training.room_views import load_views, save_views
+from scene_r1_cli.training_config import PhaseConfig, PocketConfig, read_pocket_config
+from tests.training.views import block_views
+
+CONFIG = PocketConfig(
+    bfloat16=False,
+    train_rooms=2,
+    vision_video_frames=2,
+    vision_key_frames=2,
+    key_frames_per_room=2,
+    save_every_s=1e-6,
+    vision=PhaseConfig(steps=2, learning_rate=1e-3),
+    language=PhaseConfig(steps=2, learning_rate=1e-3),
+    joint=PhaseConfig(steps=2, learning_rate=1e-3),
+)
+
+
+class Killed(Exception):
+    """Stands for a process that is killed."""
+
+
+@pytest.fixture
+def rooms(monkeypatch):
+    """Training on hand-made rooms, which take no rendering."""
+
+    def make(folder, seeds, config):
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in seeds:
+            save_views(folder / f"room{seed}.npz", block_views(seed))
+            yield folder / f"room{seed}.npz"
+
+    monkeypatch.setattr(pocket, "make_views", make)
+
+
+def _weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(("phase", "step"), [("vision", 2), ("language", 1), ("joint", 1)])
+def test_a_killed_run_resumes_to_the_same_weights(rooms, tmp_path, phase, step):
+    whole = pocket.train_pocket(CONFIG, tmp_path / "whole", resume=False, progress=lambda *_: None)
+
+    def kill(at, done, steps, measured):
+        if (at, done) == (phase, step):
+            raise Killed
+
+    with pytest.raises(Killed):
+        pocket.train_pocket(CONFIG, tmp_path / "killed", resume=False, progress=kill)
+    resumed = pocket.train_pocket(CONFIG, tmp_path / "killed", resume=True, progress=lambda *_: None)
+    expected, found = _weights(whole), _weights(resumed)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("resume", "sentence"), [(True, "no state.pt to resume"), (False, "already holds a run")]
+)
+def test_resume_must_fit_the_folder(tmp_path, resume, sentence):
+    if not resume:
+        (tmp_path / "state.pt").touch()
+    with pytest.raises(InputError, match=sentence):
+        pocket.train_pocket(CONFIG, tmp_path, resume=resume, progress=lambda *_: None)
+
+
+def test_views_are_read_as_written(tmp_path):
+    views = block_views()
+    save_views(tmp_path / "room1.npz", views)
+    read = load_views(tmp_path / "room1.npz")
+    assert (read.labels, read.colors, read.sentences) == (views.labels, views.colors, views.sentences)
+    assert (read.video.instances == views.video.instances).all()
+    # JPEG: near, not equal.
+    assert abs(read.key.rgb.astype(int) - views.key.rgb.astype(int)).mean() < 8
+
+
+def test_shipped_configurations_are_accepted():
+    files = sorted(Path("configs/train").glob("pocket*.yaml"))
+    assert files
+    for file in files:
+        assert read_pocket_config(file).train_rooms > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("threadz: 3", "threadz is not accepted"),
+        ("a: [", "not valid YAML"),
+        ("seed: x", "seed is not accepted"),
+    ],
+)
+def test_bad_configurations_name_the_key(tmp_path, text, sentence):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        read_pocket_config(path)

@@ -1,0 +1,46 @@
+"""What pocket is taught to write is what the parsers read."""
+
+import numpy as np
+import pytest
+
+from scene_r1_cli.models.parse import BoxesReply, BoxReply, SpanReply, parse_boxes, parse_span, parse_think
+from scene_r1_cli.training.replies import box_questions, box_reply, frame_boxes, span_questions, span_reply
+from tests.training.views import block_views
+
+
+def test_a_span_reply_names_the_times_and_parses_to_the_run():
+    reply = span_reply("red chair", [2.0, 4.0], (1.96, 5.04))
+    assert parse_think(reply) == "I see the red chair at 2.0, 4.0 seconds."
+    assert parse_span(reply) == SpanReply(2.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("box", "parsed"),
+    [
+        ((28.0, 14.0, 56.0, 42.0), BoxesReply((BoxReply((28.0, 14.0, 56.0, 42.0), "chair"),))),
+        (None, BoxesReply(())),
+    ],
+)
+def test_a_box_reply_parses_to_the_box_or_to_nothing(box, parsed):
+    assert parse_boxes(box_reply("red chair", "chair", 3.0, box)) == parsed
+
+
+def test_span_questions_name_the_frames_inside_the_run():
+    chair, lamp = span_questions(block_views())
+    assert chair.reply.startswith("<think>I see the red chair at 2.0, 4.0 seconds.</think>")
+    assert lamp.reply.startswith("<think>I see the lamp at 0.0, 2.0, 4.0, 6.0 seconds.</think>")
+
+
+def test_box_questions_ask_what_is_there_and_what_is_not():
+    rng = np.random.default_rng(0)
+    missing_chair = {question.text: question.truth for question in box_questions(block_views(), 0, rng)}
+    assert missing_chair == {"the lamp by the chair": (0.0, 0.0, 28.0, 14.0), "the chair": ()}
+    both = {question.text: question.truth for question in box_questions(block_views(), 1, rng)}
+    assert both["the chair"] == (28.0, 14.0, 56.0, 42.0)
+
+
+def test_boxes_are_edges_and_specks_are_left_out():
+    instances = np.zeros((40, 40), np.uint8)
+    instances[10:30, 5:25] = 3
+    instances[0, 39] = 3
+    assert frame_boxes(instances) == {2: ((5.0, 10.0, 25.0, 30.0), 400)}
