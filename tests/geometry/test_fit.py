@@ -1,0 +1,78 @@
+"""Robust bounds and the turned box."""
+
+import numpy as np
+import pytest
+
+from scene_r1_cli.geometry.boxes import box3d_corners
+from scene_r1_cli.geometry.fit import at_least, min_area_yaw, trimmed_bounds, turned_box
+
+
+@pytest.mark.parametrize(
+    ("trim", "low", "high"),
+    [(0.0, 0, 100), (0.01, 1, 99), (0.05, 5, 95), (0.1, 10, 90)],
+)
+def test_trimmed_bounds_cut_weight_from_both_ends(trim, low, high):
+    points = np.arange(101.0)[:, None]
+    found_low, found_high = trimmed_bounds(points, np.ones(101), trim)
+    assert found_low[0] == pytest.approx(low, abs=1)
+    assert found_high[0] == pytest.approx(high, abs=1)
+
+
+def test_trimming_ignores_light_points():
+    points = np.array([[0.0], [1], [2], [50]])
+    low, high = trimmed_bounds(points, np.array([100.0, 100, 100, 1]), 0.01)
+    assert (low[0], high[0]) == (0, 2)
+
+
+def test_one_point_has_bounds():
+    low, high = trimmed_bounds(np.array([[1.0, 2, 3]]), np.ones(1), 0.1)
+    np.testing.assert_array_equal(low, [1, 2, 3])
+    np.testing.assert_array_equal(high, [1, 2, 3])
+
+
+def test_thin_sides_are_widened_about_their_middle():
+    low, high = at_least(np.array([0.0, 0, 1]), np.array([2.0, 0.004, 1]), 0.01)
+    np.testing.assert_allclose(low, [0, -0.003, 0.995])
+    np.testing.assert_allclose(high, [2, 0.007, 1.005])
+
+
+def rectangle(length: float, width: float, degrees: float) -> np.ndarray:
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (400, 2)) * [length, width]
+    points = np.concatenate(
+        [points, np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * [length / 2, width / 2]]
+    )
+    a = np.radians(degrees)
+    return points @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(0, 0), (30, 30), (75, 75), (120, 30), (-20, 70), (200, 20)]
+)
+def test_min_area_yaw_of_a_turned_rectangle(degrees, expected):
+    yaw = np.degrees(min_area_yaw(rectangle(2.0, 0.5, degrees)))
+    difference = (yaw - expected + 45) % 90 - 45
+    assert abs(difference) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([[0, 0]], 0),
+        ([[1, 1], [1, 1], [1, 1]], 0),
+        ([[0, 0], [1, 1], [2, 2], [3, 3]], 45),
+        ([[0, 0], [0, 1]], 0),
+    ],
+)
+def test_yaw_without_area(points, expected):
+    yaw = np.degrees(min_area_yaw(np.array(points, float)))
+    assert abs((yaw - expected + 45) % 90 - 45) < 1e-6
+
+
+def test_turned_box_holds_its_points_with_full_lengths():
+    points = np.column_stack([rectangle(2.0, 0.5, 30), np.linspace(0, 1.5, 404)])
+    points += np.array([3, 4, 0])
+    box = turned_box(points, np.ones(404), np.radians(30), 0.0, 0.01, 0.7)
+    np.testing.assert_allclose(box.size_m, [2.0, 0.5, 1.5], atol=1e-9)
+    np.testing.assert_allclose(box.center_m, [3, 4, 0.75], atol=1e-9)
+    assert box.yaw_rad == pytest.approx(np.radians(30))
+    np.testing.assert_allclose(box3d_corners(box).mean(axis=0), box.center_m)
