@@ -48,6 +48,12 @@ class PocketConfig(StrictModel):
     vision_key_frames: int = Field(default=8, ge=1, description="Key frames per vision step.")
     rooms_per_step: int = Field(default=1, ge=1, description="Rooms per step of the other phases.")
     key_frames_per_room: int = Field(default=4, ge=1, description="Key frames of each of those rooms.")
+    video_from: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the language phase on key frames alone, which comes first.",
+    )
     sigma_px: float = Field(default=2.0, gt=0, description="Softness of coordinates in the loss.")
     sigma_s: float = Field(default=0.3, gt=0, description="Softness of times in the loss.")
     save_every_s: float = Field(default=60.0, gt=0, description="Seconds between checkpoints for --resume.")

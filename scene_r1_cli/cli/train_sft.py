@@ -46,7 +46,7 @@ def train_sft(
         output.print_json({"schema_version": 1, "checkpoint": str(checkpoint)})
     else:
         output.print_data(str(checkpoint))
-    output.next_step(f"scener1 demo --set model.name={checkpoint}")
+    output.next_step(f'scener1 ground SCENE "the brown chair" --model {checkpoint}')
 
 
 class _Reporter:

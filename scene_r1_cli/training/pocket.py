@@ -127,9 +127,11 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
             group["lr"] = phase.learning_rate * _schedule(run.step, phase)
         rng = np.random.default_rng([run.config.seed, run.phase, run.step])
         with torch.autocast("cpu", torch.bfloat16, enabled=run.config.bfloat16):
-            loss, shown = (
-                _vision_loss(run, rng) if name == "vision" else _text_loss(run, rng, name == "joint")
-            )
+            if name == "vision":
+                loss, shown = _vision_loss(run, rng)
+            else:
+                video = name == "joint" or run.step >= run.config.video_from * phase.steps
+                loss, shown = _text_loss(run, rng, live=name == "joint", video=video)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -170,8 +172,13 @@ def _vision_loss(run: _Run, rng: np.random.Generator) -> tuple[torch.Tensor, dic
     return total, shown
 
 
-def _text_loss(run: _Run, rng: np.random.Generator, live: bool) -> tuple[torch.Tensor, dict[str, float]]:
-    """Loss of replies, on the features of a frozen tower or (``live``) on a tower that learns too."""
+def _text_loss(
+    run: _Run, rng: np.random.Generator, *, live: bool, video: bool
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Loss of replies, on the features of a frozen tower or (``live``) on a tower that learns too.
+
+    ``video`` False leaves out whole videos: single frames teach finding an object sooner and cost less.
+    """
     config = run.config
     groups: dict[str, list[PackedRow]] = {"video": [], "key": []}
     for index in rng.choice(
@@ -179,7 +186,7 @@ def _text_loss(run: _Run, rng: np.random.Generator, live: bool) -> tuple[torch.T
     ).tolist():
         room = run.rooms[index]
         frames = rng.permutation(len(room.views.key.rgb))[: config.key_frames_per_room].tolist()
-        drawn = [video_row(room, run.packer, config.questions_per_row, rng)]
+        drawn = [video_row(room, run.packer, config.questions_per_row, rng)] if video else []
         drawn += [key_row(room, frame, run.packer, config.questions_per_row, rng) for frame in frames]
         for packed in drawn:
             if packed is not None:
