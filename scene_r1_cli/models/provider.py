@@ -50,7 +50,19 @@ def load_vlm(config: ModelConfig) -> VLM:
         from scene_r1_cli.models.endpoint import EndpointVLM
 
         return EndpointVLM.connect(config)
-    if not config.name or config.name == "pocket":
+    if config.name in ("", "pocket"):
+        return _load_pocket(config)
+    from scene_r1_cli.models.transformers_vlm import TransformersVLM
+
+    return TransformersVLM.load(config)
+
+
+def _load_pocket(config: ModelConfig) -> VLM:
+    """The model shipped in the package."""
+    from scene_r1_cli.models.pocket import pocket_path
+
+    weights = pocket_path()
+    if weights is None:
         raise SetupError(
             "Preset pocket has no weights yet, so no model can find the object.",
             "Give a box yourself (--frame N --box X1,Y1,X2,Y2), which needs no model, or name another "
@@ -58,4 +70,6 @@ def load_vlm(config: ModelConfig) -> VLM:
         )
     from scene_r1_cli.models.transformers_vlm import TransformersVLM
 
-    return TransformersVLM.load(config)
+    vlm = TransformersVLM.load(config.model_copy(update={"name": str(weights)}))
+    vlm.name = "pocket"
+    return vlm

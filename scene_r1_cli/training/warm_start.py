@@ -2,7 +2,8 @@
 
 Finding the frame's tokens that fit a word is most of pocket's work, and is learnt late from random weights.
 Queries and keys that begin equal (Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers",
-2023) and words that begin along the tower's own directions make it the first thing the model can do.
+2023) and words that begin along the tower's own directions make it the first thing the model can do. Values
+and outputs begin as each other's transpose, so that what is found can be copied: a time, a colour, a corner.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from scene_r1_cli.training.dense import CLASS_NAMES, COLOR_NAMES, DenseHead
 
 QUERY_SCALE = 2.0
 WORD_RMS = 0.05
+COPY_GAIN = 0.5
+"""What is attended to arrives multiplied by the square of this, in the place it came from."""
 
 
 def warm_start(model: Any, head: DenseHead, tokenizer: Any) -> None:
@@ -32,6 +35,8 @@ def warm_start(model: Any, head: DenseHead, tokenizer: Any) -> None:
             attention = layer.self_attn
             attention.q_proj.weight.mul_(QUERY_SCALE)
             attention.k_proj.weight.copy_(attention.q_proj.weight)
+            torch.nn.init.orthogonal_(attention.v_proj.weight, gain=COPY_GAIN)
+            attention.o_proj.weight.copy_(attention.v_proj.weight.T)
         weight = head.linear.weight.view(MERGE**2, -1, head.linear.in_features).mean(dim=0)
         classes, colors = weight[: len(CLASS_NAMES)], weight[len(CLASS_NAMES) :][: len(COLOR_NAMES)]
         words = [(name, colors[index] - colors.mean(0)) for index, name in enumerate(COLOR_NAMES)]
