@@ -84,10 +84,10 @@ class Packer:
 
     def _frames(
         self, times_s: Sequence[float], grid_hw: tuple[int, int]
-    ) -> tuple[list[int], list[tuple[int, int, int]]]:
+    ) -> tuple[list[int], list[tuple[int, ...]]]:
         """Tokens and positions of the part all questions share, as ``get_rope_index`` has them."""
         ids: list[int] = []
-        positions: list[tuple[int, int, int]] = []
+        positions: list[tuple[int, ...]] = []
         at = 0
         text = "<|im_start|>user\n"
         for time_s in times_s:

@@ -215,7 +215,8 @@ def _from_jpegs(row: np.ndarray) -> np.ndarray:
     lengths = row[4 : 4 + 4 * count].copy().view(np.uint32)
     ends = 4 + 4 * count + np.cumsum(lengths)
     parts = (row[end - length : end] for end, length in zip(ends, lengths, strict=True))
-    return np.stack([cv2.imdecode(part, cv2.IMREAD_COLOR)[..., ::-1] for part in parts])
+    images = [np.asarray(cv2.imdecode(part, cv2.IMREAD_COLOR)) for part in parts]
+    return np.ascontiguousarray(np.stack(images)[..., ::-1])
 
 
 def make_views(folder: Path, seeds: Sequence[int], config: ViewsConfig) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def pocket_config(tokenizer: PreTrainedTokenizerBase) -> Qwen2_5_VLConfig:
+def pocket_config(tokenizer: Any) -> Qwen2_5_VLConfig:
     """About six million parameters; every vision layer attends to the whole frame, which is small."""
     from transformers import Qwen2_5_VLConfig
 
@@ -72,14 +72,14 @@ def pocket_config(tokenizer: PreTrainedTokenizerBase) -> Qwen2_5_VLConfig:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen2_5_VLForConditionalGeneration:
+def build_model(tokenizer: Any, seed: int) -> Qwen2_5_VLForConditionalGeneration:
     """A new model with random weights, except that tokens of near numbers begin alike."""
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
-    config = pocket_config(tokenizer)
+    config: Any = pocket_config(tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(config)
+        model: Any = Qwen2_5_VLForConditionalGeneration(config)
     embedding = model.get_input_embeddings().weight
     with torch.no_grad():
         for texts, step in ((coordinate_texts(), 1.0), (time_texts(), 0.1)):

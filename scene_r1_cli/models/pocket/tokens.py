@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scene_r1_cli.models.families import FAMILIES
 from scene_r1_cli.models.prompts import answer_prompt, box_prompt, span_prompt
@@ -83,8 +83,8 @@ def build_tokenizer(corpus: Sequence[str]) -> PreTrainedTokenizerBase:
     )
     draft.train_from_iterator(_lines(corpus), trainer)
     state = json.loads(draft.to_str())["model"]
-    merges: list = [tuple(merge) for merge in state["merges"]]
-    tokenizer = Qwen2Tokenizer(vocab=state["vocab"], merges=merges)
+    merges: Any = [tuple(merge) for merge in state["merges"]]
+    tokenizer: Any = Qwen2Tokenizer(vocab=state["vocab"], merges=merges)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     whole = [*prompt_parts(), *REPLY_PARTS, *coordinate_texts(), *time_texts()]
     known = set(tokenizer.get_vocab())
