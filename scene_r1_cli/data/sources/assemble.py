@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from scene_r1_cli.types import Camera, Frame, FrameReader, Scene, SkippedFrame
 
 DEFAULT_FPS = 30.0
 _FRAMES_FOR_GRAVITY = 16
+_UPRIGHT_DEG = 15.0
 
 # (source frame index, its camera transform, or the reason why there is none)
 FrameRow = tuple[int, np.ndarray | str]
@@ -56,7 +58,12 @@ def split_usable(
 
 
 def level_world(
-    camera: Camera, frames: Sequence[Frame], reader: FrameReader, gravity_scan: np.ndarray | None = None
+    camera: Camera,
+    frames: Sequence[Frame],
+    reader: FrameReader,
+    *,
+    gravity_scan: np.ndarray | None = None,
+    keep_upright: bool = False,
 ) -> tuple[np.ndarray, Literal["measured", "estimated"]]:
     """``world_from_scan`` for a capture that brings no alignment, and how it was found.
 
@@ -65,6 +72,11 @@ def level_world(
         frames: Usable frames.
         reader: Reads their depth; unreadable frames are passed over.
         gravity_scan: (3,) measured direction of gravity (down), or None.
+        keep_upright: For data sets whose scans have +z up and whose annotations live in those axes:
+            a scan that is upright within 15° keeps its own axes, and only another one is turned.
+
+    Raises:
+        InputError: None of the frames looked at has a readable depth image.
     """
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), _FRAMES_FOR_GRAVITY)).round().astype(int)
     readable, unreadable = [], []
@@ -78,6 +90,8 @@ def level_world(
         raise unreadable[0]
     up_scan = None if gravity_scan is None else -gravity_scan
     world_from_scan = estimate_world_from_scan(camera, readable, up_scan)
+    if keep_upright and world_from_scan[2, 2] > np.cos(np.radians(_UPRIGHT_DEG)):
+        world_from_scan = np.eye(4)
     return world_from_scan, "estimated" if gravity_scan is None else "measured"
 
 
@@ -96,6 +110,11 @@ def read_matrix(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if len(values) != shape[0] * shape[1]:
         raise InputError(f"{path} holds {len(values)} numbers; a {shape[0]}×{shape[1]} matrix is needed.")
     return np.array(values, dtype=np.float64).reshape(shape)
+
+
+def folder_name(path: Path) -> str:
+    """Name of a folder as its path spells it: ``.`` and ``..`` are followed, symbolic links are not."""
+    return os.path.basename(os.path.abspath(path))
 
 
 def camera_from_matrix(path: Path, matrix: np.ndarray, size_wh: tuple[int, int]) -> Camera:

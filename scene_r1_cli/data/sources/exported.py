@@ -9,6 +9,7 @@ import numpy as np
 from scene_r1_cli.data.sources.assemble import (
     build_scene,
     camera_from_matrix,
+    folder_name,
     level_world,
     read_matrix,
     split_usable,
@@ -20,7 +21,7 @@ from scene_r1_cli.data.sources.image_folder import (
     image_sizes,
     optional_color_calibration,
 )
-from scene_r1_cli.data.sources.scannet import axis_alignment, read_meta
+from scene_r1_cli.data.sources.scannet import axis_alignment, meta_number, read_meta
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import resize_camera
 from scene_r1_cli.types import Camera, Scene
@@ -39,17 +40,19 @@ def open_exported(path: Path) -> Scene:
 
     Intrinsics come from ``intrinsic/intrinsic_color.txt`` and ``intrinsic/intrinsic_depth.txt``, or from
     one ``intrinsic.txt`` (or ``intrinsics.txt``), which is the *colour* camera; depth is then taken from
-    the meta file beside it (``fx_depth`` …), or as the colour camera at depth's size.
+    the meta file beside it (``fx_depth`` …), or as the colour camera at depth's size, which a note tells.
+    Colour exported at another size than the meta file's ``colorWidth`` scales the colour camera.
 
     Raises:
-        InputError: No usable frame, no intrinsics, or a file that cannot be understood.
+        InputError: No usable frame, no intrinsics, intrinsics of another image size, or a file that
+            cannot be understood.
     """
     files = _list_files(path)
     color_wh, depth_wh = image_sizes(path, files)
-    scene_id = path.resolve().name
+    scene_id = folder_name(path)
     meta_path = path / f"{scene_id}.txt"
     meta = read_meta(meta_path)
-    color_camera, depth_camera = _cameras(path, meta, color_wh, depth_wh)
+    color_camera, depth_camera, notes = _cameras(path, meta, color_wh, depth_wh)
     own_color_camera, depth_from_color = optional_color_calibration(path, color_wh)
     reader = ImageFolderReader(files, color_wh, depth_wh)
     frames, skipped = split_usable(path, frame_rows(files), None)
@@ -57,7 +60,8 @@ def open_exported(path: Path) -> Scene:
     if aligned is not None:
         world_from_scan, gravity = aligned, "axis_alignment"
     else:
-        world_from_scan, gravity = level_world(depth_camera, frames, reader)
+        # These are ScanNet's frames, and ScanNet's scans have +z up.
+        world_from_scan, gravity = level_world(depth_camera, frames, reader, keep_upright=True)
     return build_scene(
         scene_id=scene_id,
         source="exported",
@@ -71,6 +75,7 @@ def open_exported(path: Path) -> Scene:
         skipped=skipped,
         clock="fps",
         reader=reader,
+        notes=notes,
     )
 
 
@@ -84,12 +89,13 @@ def _list_files(path: Path) -> dict[int, FrameFiles]:
 
 def _by_index(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     files = (item for item in folder.iterdir() if item.suffix.lower() in suffixes)
-    return {int(item.stem): item for item in files if item.stem.isdigit()}
+    return {int(item.stem): item for item in files if item.stem.isdecimal()}
 
 
 def _cameras(
     path: Path, meta: dict[str, str], color_wh: tuple[int, int], depth_wh: tuple[int, int]
-) -> tuple[Camera, Camera]:
+) -> tuple[Camera, Camera, tuple[str, ...]]:
+    """Colour and depth camera, and what a person should know of them."""
     folder = path / "intrinsic"
     color = _first_file(folder / "intrinsic_color.txt", path / "intrinsic.txt", path / "intrinsics.txt")
     if color is None:
@@ -97,15 +103,37 @@ def _cameras(
             f"{path} has no intrinsics.",
             "Put 4×4 matrices in intrinsic/intrinsic_color.txt and intrinsic/intrinsic_depth.txt.",
         )
-    color_camera = camera_from_matrix(color, _read_square(color), color_wh)
+    color_camera = _camera_of_size(color, meta, "color", color_wh)
     depth = _first_file(folder / "intrinsic_depth.txt")
     if depth is not None:
-        return color_camera, camera_from_matrix(depth, _read_square(depth), depth_wh)
-    keys = ("fx_depth", "fy_depth", "mx_depth", "my_depth")
-    if all(key in meta for key in keys):
-        fx, fy, cx, cy = (float(meta[key]) for key in keys)
-        return color_camera, Camera(fx, fy, cx, cy, depth_wh)
-    return color_camera, resize_camera(color_camera, depth_wh)
+        return color_camera, _camera_of_size(depth, meta, "depth", depth_wh), ()
+    stated = [meta_number(meta, key) for key in ("fx_depth", "fy_depth", "mx_depth", "my_depth")]
+    if None not in stated:
+        matrix = np.eye(3)
+        matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2] = stated
+        return color_camera, camera_from_matrix(path / f"{folder_name(path)}.txt", matrix, depth_wh), ()
+    note = f"no depth intrinsics: the colour camera of {color.name} is used at depth's size"
+    return color_camera, resize_camera(color_camera, depth_wh), (note,)
+
+
+def _camera_of_size(file: Path, meta: dict[str, str], sensor: str, size_wh: tuple[int, int]) -> Camera:
+    """The camera of an intrinsics file, at the size its images really have.
+
+    Exporters shrink images but keep the matrix. The meta file tells the size the matrix is for; without
+    it a principal point far from the centre gives the mismatch away.
+    """
+    matrix = _read_square(file)
+    width, height = (int(meta_number(meta, f"{sensor}{side}") or 0) for side in ("Width", "Height"))
+    if width > 0 and height > 0:
+        return resize_camera(camera_from_matrix(file, matrix, (width, height)), size_wh)
+    camera = camera_from_matrix(file, matrix, size_wh)
+    if not all(0.25 < c / side < 0.75 for c, side in zip((camera.cx, camera.cy), size_wh, strict=True)):
+        raise InputError(
+            f"{file} has its principal point at ({camera.cx:.0f}, {camera.cy:.0f}), which is not near the "
+            f"centre of {size_wh[0]}×{size_wh[1]} images; it belongs to images of another size.",
+            "Scale the matrix to the exported images.",
+        )
+    return camera
 
 
 def _read_square(path: Path) -> np.ndarray:

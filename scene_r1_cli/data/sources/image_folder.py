@@ -11,6 +11,7 @@ import numpy as np
 from scene_r1_cli.data.sources.assemble import FrameRow, camera_from_matrix, read_matrix
 from scene_r1_cli.data.sources.images import decode_color, decode_depth_image, depth_to_metres, encoded_size
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.geometry.transforms import is_rigid
 from scene_r1_cli.types import Camera
 
 COLOR_INTRINSICS_FILE = "color-intrinsics.txt"
@@ -34,6 +35,7 @@ class ImageFolderReader:
         files: Source frame index to its files, all present.
         color_size_wh: Size every colour image must have.
         depth_size_wh: Size every depth image must have.
+        depth_units_per_metre: 1000 for millimetres.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class ImageFolderReader:
         files: dict[int, FrameFiles],
         color_size_wh: tuple[int, int],
         depth_size_wh: tuple[int, int],
+        depth_units_per_metre: float = MILLIMETRES_PER_METRE,
     ) -> None:
         self._files, self._color_size_wh, self._depth_size_wh = files, color_size_wh, depth_size_wh
+        self._depth_units_per_metre = depth_units_per_metre
 
     def read_color(self, frame_index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB. Raises InputError when unreadable."""
@@ -53,7 +57,7 @@ class ImageFolderReader:
         """(h, w) float32 metres, 0 = no reading. Raises InputError when unreadable."""
         path = self._files[frame_index].depth
         raw = decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
-        return depth_to_metres(raw, MILLIMETRES_PER_METRE)
+        return depth_to_metres(raw, self._depth_units_per_metre)
 
 
 def read_bytes(path: Path | None) -> bytes:
@@ -105,9 +109,17 @@ def image_sizes(path: Path, files: dict[int, FrameFiles]) -> tuple[tuple[int, in
 def optional_color_calibration(
     folder: Path, color_size_wh: tuple[int, int]
 ) -> tuple[Camera | None, np.ndarray | None]:
-    """What a person may lay beside a capture: colour intrinsics (3×3) and ``depth_from_color`` (4×4)."""
+    """What a person may lay beside a capture: colour intrinsics (3×3) and ``depth_from_color`` (4×4).
+
+    Raises:
+        InputError: A file is there but holds no such matrix.
+    """
     intrinsics, extrinsics = folder / COLOR_INTRINSICS_FILE, folder / DEPTH_FROM_COLOR_FILE
-    camera = None
+    camera = depth_from_color = None
     if intrinsics.is_file():
         camera = camera_from_matrix(intrinsics, read_matrix(intrinsics, (3, 3)), color_size_wh)
-    return camera, read_matrix(extrinsics, (4, 4)) if extrinsics.is_file() else None
+    if extrinsics.is_file():
+        depth_from_color = read_matrix(extrinsics, (4, 4))
+        if not is_rigid(depth_from_color):
+            raise InputError(f"{extrinsics} is not a rotation with translation.")
+    return camera, depth_from_color

@@ -31,7 +31,9 @@ def decode_color(data: bytes, size_wh: SizeWh, name: str) -> np.ndarray:
             f"{name} is {_size(found)}, but the capture's colour images are {_size(size_wh)}.",
             "Colour and depth may differ from each other in size, but not from frame to frame.",
         )
-    decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    # Intrinsics belong to the pixels as stored: an EXIF orientation must not turn them.
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     if decoded is None:
         raise InputError(f"{name} cannot be decoded.")
     return decoded

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import DEFAULT_FPS, build_scene, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import DEFAULT_FPS, FrameRow, build_scene, level_world, split_usable
 from scene_r1_cli.data.sources.sens import SensIndex, SensReader, index_sens
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.types import Clock, Frame, Scene
+from scene_r1_cli.geometry.transforms import is_rigid
+from scene_r1_cli.types import Clock, Scene
 
-# Without an alignment a scan that is already upright within this angle keeps its own axes.
-_UPRIGHT_DEG = 15.0
+_SCANS_FOLDERS = ("scans", "scans_test")
+_PLAUSIBLE_PERIOD_S = (1e-3, 5.0)
+# Lost frames are listed one by one up to here; a damaged frame count can declare 2**64.
+_MAX_LOST_LISTED = 10_000
+_CAMERA_FIELDS = ("fx", "fy", "mx", "my")
 
 
 def matches(path: Path) -> bool:
-    """A ``.sens`` file, a folder that holds one, or a folder with ``scans/``."""
+    """A ``.sens`` file, a folder that holds one, or a folder with ``scans/`` or ``scans_test/``."""
     if path.is_file():
         return path.suffix == ".sens"
-    return any(path.glob("*.sens")) or (path / "scans").is_dir()
+    return any(path.glob("*.sens")) or any((path / name).is_dir() for name in _SCANS_FOLDERS)
 
 
 def open_scannet(path: Path) -> Scene:
@@ -28,6 +31,8 @@ def open_scannet(path: Path) -> Scene:
 
     Colour is registered to depth in ScanNet, so ``depth_from_color`` is the identity:
     ``colorToDepthExtrinsics`` of the meta file must not be applied (ScanNet issues 9, 92, 101).
+    Intrinsics are those of the ``.sens`` header; a note tells if the meta file has others. Without an
+    ``axisAlignment`` an upright scan keeps its own axes, and ``gravity`` says "estimated".
 
     Args:
         path: ``…/scans/<scene_id>``, ``….sens``, or a root whose ``scans/`` holds one scene.
@@ -41,16 +46,20 @@ def open_scannet(path: Path) -> Scene:
     index = index_sens(sens_path)
     reader = SensReader(index)
     timestamps_s, clock = _clock(index)
-    rows = [_row(index, number) for number in range(len(index.color_us))]
+    num_whole = len(index.color_us)
+    rows: list[FrameRow] = [_row(index, number) for number in range(num_whole)]
+    last_listed = min(index.header.num_frames_declared, num_whole + _MAX_LOST_LISTED)
+    rows += [(number, "lost: the .sens file is cut before it") for number in range(num_whole, last_listed)]
     frames, skipped = split_usable(sens_path, rows, timestamps_s)
-    notes = []
-    if index.num_missing:
-        notes.append(
-            f"{sens_path.name} is cut: its header declares {index.header.num_frames_declared} frames, "
-            f"{len(index.color_us)} are whole, {index.num_missing} are lost"
-        )
     meta = read_meta(folder / f"{scene_id}.txt")
-    world_from_scan, gravity = _alignment(meta, folder, index, frames, reader)
+    notes = [note for note in (_note_of_loss(index), _note_of_meta(index, meta)) if note]
+    aligned = axis_alignment(meta, folder / f"{scene_id}.txt")
+    if aligned is not None:
+        world_from_scan, gravity = aligned, "axis_alignment"
+    else:
+        # Only a scan from ScanNet itself, which the meta file tells, is known to have +z up.
+        camera = index.header.depth_camera
+        world_from_scan, gravity = level_world(camera, frames, reader, keep_upright=bool(meta))
     surface = folder / f"{scene_id}_vh_clean_2.ply"
     superpoints = folder / f"{scene_id}_vh_clean_2.0.010000.segs.json"
     return build_scene(
@@ -81,11 +90,20 @@ def read_meta(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
+def meta_number(meta: dict[str, str], key: str) -> float | None:
+    """One finite number of a meta file, or None if it is missing or no number."""
+    try:
+        value = float(meta.get(key, ""))
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
 def axis_alignment(meta: dict[str, str], path: Path) -> np.ndarray | None:
     """(4, 4) ``world_from_scan`` of a meta file, or None if it has none.
 
     Raises:
-        InputError: ``axisAlignment`` is not 16 finite numbers.
+        InputError: ``axisAlignment`` is not 16 numbers that make a rotation with translation.
     """
     text = meta.get("axisAlignment")
     if text is None:
@@ -94,8 +112,10 @@ def axis_alignment(meta: dict[str, str], path: Path) -> np.ndarray | None:
         matrix = np.array([float(word) for word in text.split()], dtype=np.float64)
     except ValueError:
         matrix = np.zeros(0)
-    if matrix.size != 16 or not np.isfinite(matrix).all():
+    if matrix.size != 16:
         raise InputError(f"{path} has an axisAlignment that is not 16 numbers.")
+    if not is_rigid(matrix.reshape(4, 4)):
+        raise InputError(f"{path} has an axisAlignment that is not a rotation with translation.")
     return matrix.reshape(4, 4)
 
 
@@ -108,7 +128,7 @@ def _find_sens(path: Path) -> Path:
     if inside:
         names = ", ".join(item.name for item in inside[:5])
         raise InputError(f"{path} holds {len(inside)} .sens files ({names}).", "Name one of them.")
-    scans = sorted((path / "scans").glob("*/*.sens"))
+    scans = sorted(item for name in _SCANS_FOLDERS for item in (path / name).glob("*/*.sens"))
     if len(scans) == 1:
         return scans[0]
     if scans:
@@ -131,19 +151,31 @@ def _clock(index: SensIndex) -> tuple[np.ndarray, Clock]:
     seconds = (microseconds - microseconds[0]) / 1e6
     if len(seconds) > 1:
         period_s = seconds[-1] / (len(seconds) - 1)
-        if (np.diff(microseconds) > 0).all() and 1e-3 <= period_s <= 60:
+        shortest_s, longest_s = _PLAUSIBLE_PERIOD_S
+        if (np.diff(microseconds) > 0).all() and shortest_s <= period_s <= longest_s:
             return seconds, "sens"
     return np.arange(len(microseconds)) / DEFAULT_FPS, "fps"
 
 
-def _alignment(
-    meta: dict[str, str], folder: Path, index: SensIndex, frames: tuple[Frame, ...], reader: SensReader
-) -> tuple[np.ndarray, Literal["axis_alignment", "measured", "estimated"]]:
-    aligned = axis_alignment(meta, folder / f"{index.path.stem}.txt")
-    if aligned is not None:
-        return aligned, "axis_alignment"
-    estimated, how = level_world(index.header.depth_camera, frames, reader)
-    # ScanNet's own scans are upright before alignment, and scores without one use the scan's axes.
-    if meta and np.degrees(np.arccos(np.clip(estimated[2, 2], -1, 1))) < _UPRIGHT_DEG:
-        return np.eye(4), "axis_alignment"
-    return estimated, how
+def _note_of_loss(index: SensIndex) -> str:
+    if not index.num_missing:
+        return ""
+    return (
+        f"{index.path.name} is cut: its header declares {index.header.num_frames_declared} frames, "
+        f"{len(index.color_us)} are whole, {index.num_missing} are lost"
+    )
+
+
+def _note_of_meta(index: SensIndex, meta: dict[str, str]) -> str:
+    """Which intrinsics of the meta file are more than a pixel from the header's; empty if none."""
+    header = index.header
+    differing = []
+    for sensor, camera in (("color", header.color_camera), ("depth", header.depth_camera)):
+        values = (camera.fx, camera.fy, camera.cx, camera.cy)
+        for field, value in zip(_CAMERA_FIELDS, values, strict=True):
+            stated = meta_number(meta, f"{field}_{sensor}")
+            if stated is not None and abs(stated - value) > 1:
+                differing.append(f"{field}_{sensor} {stated:g} instead of {value:g}")
+    if not differing:
+        return ""
+    return f"the meta file states {', '.join(differing)}; the header of {index.path.name} is followed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,11 @@ _COLOR_CODECS = {0: "raw", 1: "png", 2: "jpeg"}
 _DEPTH_CODECS = {0: "raw_ushort", 1: "zlib_ushort", 2: "occi_ushort"}
 _MAX_NAME_BYTES = 4096
 _MAX_SIDE_PX = 16384
-_FRAME_HEADER = struct.Struct("<16f4Q")
+_MAX_FRAMES = 1_000_000
+"""Nine hours at 30 Hz; a file that holds more headers than this is no capture."""
+
+_FRAME_HEADER = np.dtype([("scan_from_camera", "<f4", (4, 4)), ("times_us", "<u8", 2), ("lengths", "<u8", 2)])
+_PAYLOAD_LENGTHS = struct.Struct("<80x2Q")
 
 
 @dataclass(frozen=True)
@@ -79,24 +84,25 @@ def index_sens(path: Path) -> SensIndex:
         raise InputError(f"{path} cannot be opened: {error.strerror}.") from error
     with file:
         file_size = os.fstat(file.fileno()).st_size
-        header = _read_header(path, os.pread(file.fileno(), 16384, 0), file_size)
-        rows = _read_frame_headers(file.fileno(), header, file_size)
-    if not rows:
+        header = _read_header(path, os.pread(file.fileno(), 16384, 0))
+        frames, color_offsets = _read_frame_headers(path, file.fileno(), header, file_size)
+    if not len(frames):
         raise InputError(
             f"{path} holds no whole frame: its header declares {header.num_frames_declared}, "
             f"the file ends after {file_size} bytes.",
             "The file is cut; copy or download it again.",
         )
-    transforms, numbers = zip(*rows, strict=True)
-    table = np.array(numbers, dtype=np.int64)
+    lengths = frames["lengths"].astype(np.int64)
+    # Clocks are u64; a damaged one must not wrap to negative, and no real clock is that large.
+    times_us = np.minimum(frames["times_us"], np.uint64(2**62)).astype(np.int64)
     return SensIndex(
         path=path,
         header=header,
-        scan_from_camera=np.array(transforms, dtype=np.float64).reshape(-1, 4, 4),
-        color_us=table[:, 0],
-        depth_us=table[:, 1],
-        color_range=table[:, 2:4],
-        depth_range=table[:, 4:6],
+        scan_from_camera=frames["scan_from_camera"].astype(np.float64),
+        color_us=times_us[:, 0],
+        depth_us=times_us[:, 1],
+        color_range=np.stack([color_offsets, lengths[:, 0]], axis=1),
+        depth_range=np.stack([color_offsets + lengths[:, 0], lengths[:, 1]], axis=1),
     )
 
 
@@ -136,10 +142,13 @@ class SensReader:
         return depth_to_metres(raw, header.depth_shift)
 
     def _read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._file.fileno(), int(length), int(offset))
+        try:
+            return os.pread(self._file.fileno(), int(length), int(offset))
+        except OSError as error:
+            raise InputError(f"{self._index.path} cannot be read: {error.strerror}.") from error
 
 
-def _read_header(path: Path, data: bytes, file_size: int) -> SensHeader:
+def _read_header(path: Path, data: bytes) -> SensHeader:
     fields = _Fields(path, data)
     (version,) = fields.read("<I", "version")
     if version != 4:
@@ -208,21 +217,24 @@ class _Fields:
 
 
 def _read_frame_headers(
-    descriptor: int, header: SensHeader, file_size: int
-) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
-    """Transform and (colour µs, depth µs, colour offset, length, depth offset, length) of each frame."""
-    rows = []
+    path: Path, descriptor: int, header: SensHeader, file_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) headers of the whole frames, and (N,) int64 offsets of their colour images.
+
+    Reads 96 bytes a frame. The file's size bounds time and memory however large the declared count is:
+    each turn passes the 96 bytes it keeps.
+    """
+    headers, color_offsets = bytearray(), array("q")
     offset = header.num_bytes
-    # The file's size bounds this loop however large the declared count is: each turn passes 96 bytes.
-    while len(rows) < header.num_frames_declared and offset + _FRAME_HEADER.size <= file_size:
-        values = _FRAME_HEADER.unpack(os.pread(descriptor, _FRAME_HEADER.size, offset))
-        color_us, depth_us, color_length, depth_length = values[16:]
-        color_offset = offset + _FRAME_HEADER.size
+    while len(color_offsets) < header.num_frames_declared and offset + _FRAME_HEADER.itemsize <= file_size:
+        frame_header = os.pread(descriptor, _FRAME_HEADER.itemsize, offset)
+        color_length, depth_length = _PAYLOAD_LENGTHS.unpack(frame_header)
+        color_offset = offset + _FRAME_HEADER.itemsize
         offset = color_offset + color_length + depth_length
         if offset > file_size:
             break
-        # Clocks are u64; a damaged one must not overflow the table, and no real clock is that large.
-        times = (min(color_us, 2**62), min(depth_us, 2**62))
-        depth_offset = color_offset + color_length
-        rows.append((values[:16], (*times, color_offset, color_length, depth_offset, depth_length)))
-    return rows
+        if len(color_offsets) == _MAX_FRAMES:
+            raise InputError(f"{path} has more than {_MAX_FRAMES} frames; that is no capture.")
+        headers += frame_header
+        color_offsets.append(color_offset)
+    return np.frombuffer(headers, dtype=_FRAME_HEADER), np.frombuffer(color_offsets, dtype=np.int64)
