@@ -20,6 +20,7 @@ from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def measure_room(seed: int, root: Path, config: GroundConfig) -> list[Row]:
     return rows
 
 
-def with_interval(rows: list[Row], value) -> dict[str, object]:
+def with_interval(rows: list[Row], value) -> dict[str, Any]:
     """Mean of a row's value with a bootstrap interval over scenes."""
     by_scene = defaultdict(list)
     for row in rows:

@@ -115,20 +115,28 @@ class LiftingConfig(StrictModel):
     voxel_m: float = Field(default=0.02, gt=0, description="Cells that points of all views are fused in.")
     vote: bool = Field(default=True, description="Keep a voxel only if the views that see it agree.")
     min_view_share: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the views that see a voxel to agree."
+        default=0.4, ge=0, le=1, description="Share of the views that see a voxel to agree."
     )
     remove_outliers: bool = Field(default=True, description="Statistical outlier removal.")
     outlier_neighbours: int = Field(default=12, ge=1)
-    outlier_std_ratio: float = Field(default=2.5, gt=0)
+    outlier_std_ratio: float = Field(default=3.5, gt=0)
     largest_cluster: bool = Field(default=True, description="Keep the main connected part and parts like it.")
     cluster_reach: int = Field(
         default=2, ge=1, le=4, description="Gap in voxels that a connected part may bridge."
     )
     cluster_min_share: float = Field(
-        default=0.1, gt=0, le=1, description="Smallest part kept, relative to the main."
+        default=0.05, gt=0, le=1, description="Smallest part kept, relative to the main."
+    )
+    contact: bool = Field(
+        default=True, description="Let the box end at the floor or wall that the object stands on or against."
+    )
+    flatten_m: float = Field(
+        default=0.06,
+        ge=0,
+        description="Layer at each side in which a flat face's noisy points are averaged; 0 is off.",
     )
     trim: float = Field(
-        default=0.005, ge=0, lt=0.5, description="Share of the points cut from each end of a side."
+        default=0.002, ge=0, lt=0.5, description="Share of the points cut from each end of a side."
     )
     min_size_m: float = Field(
         default=0.01, gt=0, description="Least length of a side: the depth of a flat object."

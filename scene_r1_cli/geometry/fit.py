@@ -9,6 +9,9 @@ from scene_r1_cli.geometry.boxes import aabb_from_bounds
 from scene_r1_cli.geometry.transforms import rotation_about_z
 from scene_r1_cli.types import Box3D
 
+FACE_RATIO = 2.0
+"""Weight of the outermost layer, relative to the next one, from which a side is a flat face."""
+
 
 def trimmed_bounds(points_m: np.ndarray, weights: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
     """Per-axis bounds that leave ``trim`` of the weight outside on each side.
@@ -33,6 +36,50 @@ def trimmed_bounds(points_m: np.ndarray, weights: np.ndarray, trim: float) -> tu
         low[axis] = points[order[min(first, len(order) - 1)], axis]
         high[axis] = points[order[min(last, len(order) - 1)], axis]
     return low, high
+
+
+def face_bounds(
+    points_m: np.ndarray, weights: np.ndarray, trim: float, layer_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per-axis bounds at the middle of a flat face's noise, where a side has one.
+
+    The points of a face spread about it by the sensor's noise; the lowest of them lie outside the object.
+    If the outermost layer holds much more weight than the next one, the surplus is a face, and the
+    bound is its median. At a tip or a slanted side the bound is that of ``trimmed_bounds``.
+
+    Args:
+        points_m: (N >= 1, D).
+        weights: (N,) >= 0, not all zero.
+        trim: See ``trimmed_bounds``.
+        layer_m: Depth of a layer; 0 gives the trimmed bounds.
+
+    Returns:
+        (D,) low and (D,) high float64, low <= high.
+    """
+    low, high = trimmed_bounds(points_m, weights, trim)
+    if layer_m <= 0:
+        return low, high
+    for axis in range(points_m.shape[1]):
+        values = points_m[:, axis].astype(np.float64)
+        inner_low = low[axis] + _face_depth(values - low[axis], weights, layer_m)
+        inner_high = high[axis] - _face_depth(high[axis] - values, weights, layer_m)
+        if inner_low > inner_high:
+            # Both ends see the one face of a flat object.
+            inner_low = inner_high = (inner_low + inner_high) / 2
+        low[axis], high[axis] = inner_low, inner_high
+    return low, high
+
+
+def _face_depth(depths_m: np.ndarray, weights: np.ndarray, layer_m: float) -> float:
+    """How deep inside the trimmed bound the face lies; 0 if there is none."""
+    first = (depths_m <= layer_m) & (depths_m >= -layer_m)
+    second = (depths_m > layer_m) & (depths_m <= 2 * layer_m)
+    outer, inner = weights[first].sum(), weights[second].sum()
+    if outer < FACE_RATIO * inner:
+        return 0.0
+    order = np.argsort(depths_m[first])
+    ordered, share = depths_m[first][order], np.cumsum(weights[first][order]) / outer
+    return float(max(0.0, ordered[np.searchsorted(share, 0.5)]))
 
 
 def at_least(low_m: np.ndarray, high_m: np.ndarray, min_size_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -65,15 +112,22 @@ def min_area_yaw(points_xy: np.ndarray) -> float:
 
 
 def turned_box(
-    points_m: np.ndarray, weights: np.ndarray, yaw_rad: float, trim: float, min_size_m: float, score: float
+    points_m: np.ndarray,
+    inferred_m: np.ndarray,
+    yaw_rad: float,
+    trim: float,
+    layer_m: float,
+    min_size_m: float,
+    score: float,
 ) -> Box3D:
     """The box about +z turned by ``yaw_rad`` around points, with robust bounds.
 
     Args:
-        points_m: (N >= 1, 3).
-        weights: (N,).
+        points_m: (N >= 1, 3) measured.
+        inferred_m: (M, 3) that the box must hold as they are; see ``contact_points``.
         yaw_rad: Rotation about +z from world x to the box's x.
         trim: See ``trimmed_bounds``.
+        layer_m: See ``face_bounds``.
         min_size_m: Least length of a side.
         score: Stored in the box.
 
@@ -82,7 +136,11 @@ def turned_box(
     """
     world_from_box = rotation_about_z(yaw_rad)
     rotation = world_from_box[:3, :3]
-    low, high = at_least(*trimmed_bounds(points_m @ rotation, weights, trim), min_size_m)
+    low, high = face_bounds(points_m @ rotation, np.ones(len(points_m)), trim, layer_m)
+    if len(inferred_m):
+        low = np.minimum(low, (inferred_m @ rotation).min(axis=0))
+        high = np.maximum(high, (inferred_m @ rotation).max(axis=0))
+    low, high = at_least(low, high, min_size_m)
     if yaw_rad == 0:
         return aabb_from_bounds(low, high, score)
     center = rotation @ ((low + high) / 2)

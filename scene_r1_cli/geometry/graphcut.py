@@ -39,7 +39,7 @@ def surface_affinity(
     concave = np.where(known, np.clip(-turn, 0, None), 0)
     convex = np.where(known, np.clip(turn, 0, None), 0)
     change = np.linalg.norm(colors_rgb[first] - colors_rgb[second], axis=1)
-    affinity = np.exp(-((concave / 0.25) ** 2) - (convex / 1.0) ** 2 - (change / 60.0) ** 2)
+    affinity = np.exp(-((concave / 0.25) ** 2) - (convex / 2.0) ** 2 - (change / 60.0) ** 2)
     affinity = np.where(known, affinity, 0.5 * affinity)
     return np.maximum(affinity, 0.01)
 

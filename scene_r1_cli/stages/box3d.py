@@ -31,17 +31,20 @@ def fit_boxes(points: PointSet, config: LiftingConfig) -> tuple[Box3D, Box3D]:
         StageFailure: There are no finite points.
     """
     finite = np.isfinite(points.points_world_m).all(axis=1)
-    cloud = points.points_world_m[finite].astype(np.float64)
+    measured = finite & (points.view_counts > 0)
+    cloud = points.points_world_m[measured].astype(np.float64)
+    inferred = points.points_world_m[finite & ~measured].astype(np.float64)
     if not len(cloud):
         raise StageFailure("box3d", "there is no finite point to fit a box to")
-    weights = np.ones(len(cloud))
-    score = confidence(points.view_counts[finite])
-    aabb = turned_box(cloud, weights, 0.0, config.trim, config.min_size_m, score)
+    score = confidence(points.view_counts[measured])
     # Points that the trimmed box leaves out must not turn it either.
-    low, high = trimmed_bounds(cloud, weights, config.trim)
+    low, high = trimmed_bounds(cloud, np.ones(len(cloud)), config.trim)
     core = cloud[((cloud >= low) & (cloud <= high)).all(axis=1)]
     yaw_rad = min_area_yaw((core if len(core) else cloud)[:, :2])
-    obb = turned_box(cloud, weights, yaw_rad, config.trim, config.min_size_m, score)
+    aabb, obb = (
+        turned_box(cloud, inferred, yaw, config.trim, config.flatten_m, config.min_size_m, score)
+        for yaw in (0.0, yaw_rad)
+    )
     return aabb, obb
 
 

@@ -13,17 +13,21 @@ from scene_r1_cli.config import LiftingConfig
 from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.geometry.camera import pixel_rays, project
 from scene_r1_cli.geometry.cluster import main_parts, statistical_inliers
+from scene_r1_cli.geometry.contact import contact_points
 from scene_r1_cli.geometry.masks import (
     Crop,
     clip_crop,
     color_pixels_of_depth,
     decode_crop,
     depth_crop_of_color,
+    dilate,
     erode,
     look_up,
     mask_bounds,
     rle_bounds,
 )
+from scene_r1_cli.geometry.planes import find_planes, on_plane
+from scene_r1_cli.geometry.surface import fuse_surface, surfels_of_depth
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.geometry.visibility import EMPTY, SEEN, classify_points, depth_edges
 from scene_r1_cli.geometry.voxels import mean_per_voxel, voxelize
@@ -33,6 +37,17 @@ logger = logging.getLogger(__name__)
 
 NEAR_M = 0.25
 """Nearest depth a sensor reads: bounds the parallax between the colour and the depth image."""
+
+CONTEXT_VIEWS = 8
+"""Views whose surroundings of the mask are searched for floors and walls."""
+
+CONTEXT_VOXEL_M = 0.04
+
+PLANE_TOLERANCE_M = 0.02
+
+MIN_PLANE_VOXELS = 40
+
+MAX_PLANES = 8
 
 COLOR_VIEWS = 8
 """Colour images decoded for the cloud's colours; the few voxels none of them sees take a neighbour's."""
@@ -184,7 +199,51 @@ def fuse_views(scene: Scene, views: Sequence[LiftedView], config: LiftingConfig)
             "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
         )
     kept_points = means[keep]
-    return PointSet(kept_points, color_points(scene, views, kept_points), view_counts[keep], len(views))
+    inferred = contacts(scene, views, kept_points) if config.contact else np.zeros((0, 3), np.float32)
+    return PointSet(
+        np.concatenate([kept_points, inferred]),
+        np.concatenate([color_points(scene, views, kept_points), np.full((len(inferred), 3), 128, np.uint8)]),
+        np.concatenate([view_counts[keep], np.zeros(len(inferred), np.int32)]),
+        len(views),
+    )
+
+
+def contacts(scene: Scene, views: Sequence[LiftedView], points_world_m: np.ndarray) -> np.ndarray:
+    """(K, 3) float32 points where the object stands on a floor or against a wall; see ``contact_points``.
+
+    The planes come from a few views' surroundings of the mask; whether a place is empty, from all.
+    """
+    chosen = sorted(views, key=lambda view: -len(view.points_world_m))[: 4 * CONTEXT_VIEWS]
+    surfels = []
+    for view in chosen[:: max(1, len(chosen) // CONTEXT_VIEWS)]:
+        window = (slice(None, None, 2), slice(None, None, 2))
+        around = np.where(dilate(view.mask, 2), 0, view.depth_m)[window]
+        rays = pixel_rays(scene.depth_camera)[view.crop[1] : view.crop[3], view.crop[0] : view.crop[2]][
+            window
+        ]
+        world_from_camera = scene.world_from_depth_camera(view.frame_index)
+        surfels.append(surfels_of_depth(around, rays, world_from_camera))
+    grey = [np.zeros((len(view.points_m), 3), np.float32) for view in surfels]
+    if not sum(map(len, grey)):
+        return np.zeros((0, 3), np.float32)
+    surface = fuse_surface(surfels, grey, CONTEXT_VOXEL_M)
+    found = find_planes(surface.points_m, surface.normals, PLANE_TOLERANCE_M, MIN_PLANE_VOXELS, MAX_PLANES)
+    planes = []
+    for plane in found:
+        members = on_plane(plane, surface.points_m, surface.normals, PLANE_TOLERANCE_M)
+        planes.append((plane, surface.points_m[members]))
+
+    def is_empty(places_world_m: np.ndarray) -> np.ndarray:
+        empty = np.zeros(len(places_world_m), dtype=np.int32)
+        for view in views:
+            world_from_camera = scene.world_from_depth_camera(view.frame_index)
+            state, _ = classify_points(
+                places_world_m, world_from_camera, scene.depth_camera, view.depth_m, offset_xy=view.crop[:2]
+            )
+            empty += (state == EMPTY) | (state == SEEN)
+        return empty > 0
+
+    return contact_points(points_world_m, planes, is_empty)
 
 
 def vote(
@@ -284,9 +343,9 @@ def _clean(depth_m: np.ndarray) -> np.ndarray:
 
 
 def _with_margin(crop: Crop, size_wh: tuple[int, int]) -> Crop:
-    """A crop grown by a tenth of its size and a few pixels, inside the image."""
-    margin_x = 6 + (crop[2] - crop[0]) // 10
-    margin_y = 6 + (crop[3] - crop[1]) // 10
+    """A crop grown to show what is around an object, inside the image."""
+    margin_x = 8 + (crop[2] - crop[0]) // 3
+    margin_y = 8 + (crop[3] - crop[1]) // 3
     grown = clip_crop(
         np.array([crop[0] - margin_x, crop[1] - margin_y]),
         np.array([crop[2] + margin_x, crop[3] + margin_y]),

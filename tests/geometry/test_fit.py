@@ -71,7 +71,7 @@ def test_yaw_without_area(points, expected):
 def test_turned_box_holds_its_points_with_full_lengths():
     points = np.column_stack([rectangle(2.0, 0.5, 30), np.linspace(0, 1.5, 404)])
     points += np.array([3, 4, 0])
-    box = turned_box(points, np.ones(404), np.radians(30), 0.0, 0.01, 0.7)
+    box = turned_box(points, np.zeros((0, 3)), np.radians(30), 0.0, 0.0, 0.01, 0.7)
     np.testing.assert_allclose(box.size_m, [2.0, 0.5, 1.5], atol=1e-9)
     np.testing.assert_allclose(box.center_m, [3, 4, 0.75], atol=1e-9)
     assert box.yaw_rad == pytest.approx(np.radians(30))

@@ -23,11 +23,19 @@ PRIORS = (4.0, 10.0, 25.0)
 what hardly touches its surroundings is cut out; with the most, nearly all that the prompt covers. The least
 whose object fills the box wins."""
 
-FILL_SLACK = 0.05
+FILL_SLACK = 0.07
 """How much worse a more careful cut may fill the box and still win."""
 
 MAX_PLANES = 6
 
+PLANE_SEAM = 0.05
+"""What is left of the affinity between a background plane and what touches it."""
+
+DEEP_COST = 0.0
+DEEP_FROM = 0.5
+UNSEEN = 0.3
+MIN_PART = 0.005
+BEYOND = 0.5
 GOOD_FILL = 0.6
 """IoU with the prompt's box from which an object clear of all planes is believed."""
 
@@ -217,23 +225,27 @@ def find_object(
     Returns:
         The object; None if no part of the surface is under a prompt.
     """
-    inside, outside, unseen_outside = _evidence(scene, surface, prompts, views)
+    inside, outside, unseen_outside = _evidence(scene, surface, prompts, views, region.size_m)
     if not (inside > outside).any():
         return None
     pairs = surface.grid.neighbour_pairs()
     affinity = surface_affinity(surface.points_m, surface.normals, surface.colors_rgb, pairs)
     across = max(region.size_m / surface.grid.voxel_m, 4.0)
     covered = np.where(inside > outside, inside, 0)
-    background = _background_planes(surface, inside, outside)
+    background = _background_planes(surface, pairs, inside, outside)
     best: ObjectModel | None = None
     for avoid_planes in (True, False):
+        links = affinity
+        if avoid_planes:
+            seam = background[pairs[:, 0]] != background[pairs[:, 1]]
+            links = np.where(seam, PLANE_SEAM * affinity, affinity)
         for prior in PRIORS:
             pull = prior * 4 / across
-            other = np.where(outside >= np.maximum(inside, 1), NEVER, 0.3 * pull * unseen_outside)
+            other = np.where(outside >= np.maximum(inside, 1), NEVER, UNSEEN * pull * unseen_outside)
             wanted = pull * covered
             if avoid_planes:
                 wanted, other = np.where(background, 0, wanted), np.where(background, NEVER, other)
-            is_object = min_cut(pairs, affinity, wanted, other)
+            is_object = min_cut(pairs, links, wanted, other)
             is_object = _seeded_parts(pairs, is_object, covered > 0)
             if not is_object.any():
                 continue
@@ -246,26 +258,31 @@ def find_object(
     return best
 
 
-def _background_planes(surface: FusedSurface, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+def _background_planes(
+    surface: FusedSurface, pairs: np.ndarray, inside: np.ndarray, outside: np.ndarray
+) -> np.ndarray:
     """(V,) bool: voxels on planes that go on beyond the prompt, as floors, walls and table tops do."""
     tolerance_m = 0.005 + 0.5 * surface.grid.voxel_m
     num_outside = int((outside > inside).sum())
-    planes = find_planes(
-        surface.points_m, surface.normals, tolerance_m, max(30, num_outside // 50), MAX_PLANES
-    )
+    min_samples = max(30, num_outside // 50)
+    planes = find_planes(surface.points_m, surface.normals, tolerance_m, min_samples, MAX_PLANES)
     background = np.zeros(len(inside), dtype=bool)
     for plane in planes:
-        members = on_plane(plane, surface.points_m, surface.normals, tolerance_m)
-        beyond = int((members & (outside > inside)).sum())
-        within = int((members & (inside > outside)).sum())
-        if beyond >= 0.5 * within:
-            # Without asking for the normal: rims and noisy voxels of the plane are no object either.
-            background |= np.abs(plane.distance_m(surface.points_m)) <= tolerance_m
+        # A table top and the seats around it may be level: each connected piece is judged by itself.
+        near = np.abs(plane.distance_m(surface.points_m)) <= tolerance_m
+        inner = pairs[near[pairs[:, 0]] & near[pairs[:, 1]]]
+        piece = connected_parts(len(near), inner)
+        facing = on_plane(plane, surface.points_m, surface.normals, tolerance_m)
+        beyond = np.bincount(piece, weights=facing & (outside > inside))
+        within = np.bincount(piece, weights=facing & (inside > outside))
+        # The far side of the object is a plane too, which the prompt sees neither inside nor beyond.
+        goes_on = beyond >= np.maximum(BEYOND * within, 0.5 * min_samples)
+        background |= near & goes_on[piece]
     return background
 
 
 def _evidence(
-    scene: Scene, surface: FusedSurface, prompts: Sequence[Prompt], views: dict[int, DepthView]
+    scene: Scene, surface: FusedSurface, prompts: Sequence[Prompt], views: dict[int, DepthView], size_m: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per voxel, how many prompts see it inside, see it outside, and have it outside but unseen."""
     num = len(surface.counts)
@@ -282,10 +299,14 @@ def _evidence(
             ).all(axis=1)
         # Just outside the box is neither: a box of a person or a model is a few pixels off.
         beyond = ~near_box if prompt.mask is None else ~in_prompt
+        behind_m = _behind(surface.points_m, view, scene)
         seen = state == SEEN
         inside += seen & in_prompt
         outside += (seen & beyond) | (state == EMPTY)
-        unseen += (state == HIDDEN) & beyond
+        hidden = state == HIDDEN
+        unseen += hidden & beyond
+        # The deeper behind what the prompt shows, the less likely it is still the object.
+        unseen += np.where(hidden & ~beyond, np.clip(DEEP_COST * (behind_m / size_m - DEEP_FROM), 0, 1), 0)
     return inside, outside, unseen
 
 
@@ -296,6 +317,16 @@ def _classify(scene: Scene, points_m: np.ndarray, view: DepthView) -> tuple[np.n
     )
     camera_from_world = invert(scene.world_from_color_camera(view.frame_index))
     return state, project(scene.color_camera, transform_points(camera_from_world, points_m))[0]
+
+
+def _behind(points_m, view, scene):
+    pixels, z = project(scene.depth_camera, transform_points(invert(view.world_from_camera), points_m))
+    xy = np.rint(np.nan_to_num(pixels, nan=-1e6)).astype(np.int64) - np.array(view.crop[:2])
+    h, w = view.depth_m.shape
+    ok = (xy >= 0).all(1) & (xy[:, 0] < w) & (xy[:, 1] < h)
+    out = np.zeros(len(z))
+    out[ok] = z[ok] - view.depth_m[xy[ok, 1], xy[ok, 0]]
+    return out
 
 
 def _in_prompt(prompt: Prompt, pixels_xy: np.ndarray) -> np.ndarray:
@@ -313,7 +344,7 @@ def _seeded_parts(pairs: np.ndarray, is_object: np.ndarray, seeds: np.ndarray) -
     inner = pairs[is_object[pairs[:, 0]] & is_object[pairs[:, 1]]]
     part = connected_parts(len(is_object), inner)
     covered = np.bincount(part, weights=(is_object & seeds).astype(float))
-    return is_object & (covered[part] >= max(3.0, 0.02 * covered.max()))
+    return is_object & (covered[part] >= max(3.0, MIN_PART * covered.max()))
 
 
 def _box_fit(
