@@ -29,6 +29,7 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path):
     model = vlm._model
     room = TrainingRoom.of(views)
     packed = video_row(room, Packer(tokenizer), 2, np.random.default_rng(0))
+    assert packed is not None
     with torch.no_grad():
         _, states = packed_states(model, [packed], live=True)
         logits = model.lm_head(states)[0]
