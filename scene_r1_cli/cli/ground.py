@@ -70,6 +70,9 @@ def ground(
     flags = {"model.name": model, "tracker.name": tracker}
     settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
     opened = resolve_scene(scene, store or DEFAULT_STORE, source)
+    if not quiet:
+        for text_for_people in opened.notes:
+            output.note(f"note: {text_for_people}")
     given = parse_given(opened, frame or [], box or [], span)
     asked = Query(scene_id=opened.scene_id, query_id=query_id_of(text), text=text)
     if dry_run:

@@ -156,6 +156,15 @@ def test_depth_of_another_size(run, tmp_path):
     assert result["box3d"] is None
 
 
+def test_a_sens_cut_among_its_frames_says_how_many_are_left(run, tmp_path):
+    whole = captures.write_test_sens(tmp_path / "whole.sens").read_bytes()
+    (tmp_path / "cut.sens").write_bytes(whole[:-200])
+    code, _out, err = run("ground", "cut.sens", "the chair", *BOX, "--dry-run")
+    assert code == 0
+    assert "declares 4 frames" in err
+    assert "3 are whole" in err
+
+
 def test_a_folder_that_is_no_run_is_left_alone(run, capture, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
