@@ -31,8 +31,6 @@ MAX_PLANES = 6
 PLANE_SEAM = 0.05
 """What is left of the affinity between a background plane and what touches it."""
 
-DEEP_COST = 0.0
-DEEP_FROM = 0.5
 UNSEEN = 0.3
 MIN_PART = 0.005
 BEYOND = 0.5
@@ -225,7 +223,7 @@ def find_object(
     Returns:
         The object; None if no part of the surface is under a prompt.
     """
-    inside, outside, unseen_outside = _evidence(scene, surface, prompts, views, region.size_m)
+    inside, outside, unseen_outside = _evidence(scene, surface, prompts, views)
     if not (inside > outside).any():
         return None
     pairs = surface.grid.neighbour_pairs()
@@ -282,7 +280,7 @@ def _background_planes(
 
 
 def _evidence(
-    scene: Scene, surface: FusedSurface, prompts: Sequence[Prompt], views: dict[int, DepthView], size_m: float
+    scene: Scene, surface: FusedSurface, prompts: Sequence[Prompt], views: dict[int, DepthView]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per voxel, how many prompts see it inside, see it outside, and have it outside but unseen."""
     num = len(surface.counts)
@@ -299,14 +297,10 @@ def _evidence(
             ).all(axis=1)
         # Just outside the box is neither: a box of a person or a model is a few pixels off.
         beyond = ~near_box if prompt.mask is None else ~in_prompt
-        behind_m = _behind(surface.points_m, view, scene)
         seen = state == SEEN
         inside += seen & in_prompt
         outside += (seen & beyond) | (state == EMPTY)
-        hidden = state == HIDDEN
-        unseen += hidden & beyond
-        # The deeper behind what the prompt shows, the less likely it is still the object.
-        unseen += np.where(hidden & ~beyond, np.clip(DEEP_COST * (behind_m / size_m - DEEP_FROM), 0, 1), 0)
+        unseen += (state == HIDDEN) & beyond
     return inside, outside, unseen
 
 
@@ -317,16 +311,6 @@ def _classify(scene: Scene, points_m: np.ndarray, view: DepthView) -> tuple[np.n
     )
     camera_from_world = invert(scene.world_from_color_camera(view.frame_index))
     return state, project(scene.color_camera, transform_points(camera_from_world, points_m))[0]
-
-
-def _behind(points_m, view, scene):
-    pixels, z = project(scene.depth_camera, transform_points(invert(view.world_from_camera), points_m))
-    xy = np.rint(np.nan_to_num(pixels, nan=-1e6)).astype(np.int64) - np.array(view.crop[:2])
-    h, w = view.depth_m.shape
-    ok = (xy >= 0).all(1) & (xy[:, 0] < w) & (xy[:, 1] < h)
-    out = np.zeros(len(z))
-    out[ok] = z[ok] - view.depth_m[xy[ok, 1], xy[ok, 0]]
-    return out
 
 
 def _in_prompt(prompt: Prompt, pixels_xy: np.ndarray) -> np.ndarray:
