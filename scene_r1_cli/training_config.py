@@ -22,7 +22,7 @@ class ViewsConfig(StrictModel):
     video_wh: tuple[int, int] = Field(default=(140, 112), description="Frames of the span: multiples of 28.")
     key_wh: tuple[int, int] = Field(default=(224, 168), description="Frames of the box: multiples of 28.")
     video_frames: int = Field(default=32, ge=1, description="Frames of the video, evenly spread.")
-    key_frames: int = Field(default=12, ge=1, description="Single frames, drawn at random.")
+    key_frames: int = Field(default=16, ge=1, description="Single frames, drawn at random.")
     short_share: float = Field(default=0.2, ge=0, le=1, description="Share of videos cut short.")
 
 
@@ -41,7 +41,8 @@ class PocketConfig(StrictModel):
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
     bfloat16: bool = Field(default=True, description="Multiply in bfloat16; weights stay float32.")
     train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
-    val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, for choosing.")
+    val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, looked at meanwhile.")
+    validate_every: int = Field(default=200, ge=1, description="Steps between looks at those rooms.")
     views: ViewsConfig = ViewsConfig()
     questions_per_row: int = Field(default=10, ge=1, description="Questions packed behind the same frames.")
     vision_video_frames: int = Field(default=16, ge=1, description="Video frames per vision step.")

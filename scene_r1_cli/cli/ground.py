@@ -89,6 +89,7 @@ def ground(
         resume=resume,
         overwrite=overwrite,
         quiet=quiet,
+        any_scene=preset is not None,
     )
     show_result(result, as_json=as_json, quiet=quiet)
     if result.failure:

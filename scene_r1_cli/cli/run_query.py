@@ -30,16 +30,26 @@ def run_query(
     resume: bool,
     overwrite: bool,
     quiet: bool,
+    any_scene: bool = False,
 ) -> GroundingResult:
-    """Ground one query in a run directory of its own, with report and, if there is a label, its truth."""
+    """Ground one query in a run directory of its own, with report and, if there is a label, its truth.
+
+    ``any_scene`` lets pocket see captures it was not made for.
+    """
     from dataclasses import replace
 
     from scene_r1_cli.evaluation.truth import score_against_label
+    from scene_r1_cli.models.pocket import POCKET
+    from scene_r1_cli.models.pocket.domain import check_query, check_scene
     from scene_r1_cli.models.provider import Models
     from scene_r1_cli.pipeline import ground_query
     from scene_r1_cli.run_dir import RunDir
     from scene_r1_cli.stages.report import write_report
 
+    if config.model.name == POCKET and config.model.endpoint is None and not given.boxes_2d:
+        if not any_scene:
+            check_scene(scene)
+        check_query(query.text)
     models = Models(config)
     # Load before the run directory is made: a model that cannot be loaded leaves nothing behind.
     models.load(with_vlm=not given.boxes_2d)

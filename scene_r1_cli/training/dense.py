@@ -1,4 +1,8 @@
-"""Dense labels of frames, for the vision tower: class, colour and box of the object under each patch."""
+"""Dense labels of frames: class, colour and box of the object under each patch.
+
+The vision tower learns boxes from the patch's centre. Where a patch lies in its frame it cannot know, since
+its positions are relative and nothing marks a frame's border; the language model can, and learns it there.
+"""
 
 from __future__ import annotations
 
@@ -24,29 +28,32 @@ class DenseHead(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.num_classes, self.num_colors = len(CLASS_NAMES), len(COLOR_NAMES)
-        self.linear = nn.Linear(HIDDEN, MERGE**2 * (self.num_classes + self.num_colors + 8))
+        self.linear = nn.Linear(HIDDEN, MERGE**2 * (self.num_classes + self.num_colors + 4))
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(B, N, HIDDEN) to class (B, N, 4, K), colour (B, N, 4, C) and box (B, N, 4, 8) predictions."""
+        """(B, N, HIDDEN) to class (B, N, 4, K), colour (B, N, 4, C) and box (B, N, 4, 4) predictions."""
         out = self.linear(tokens).float().unflatten(-1, (MERGE**2, -1))
-        return out.split([self.num_classes, self.num_colors, 8], dim=-1)
+        return out.split([self.num_classes, self.num_colors, 4], dim=-1)
 
 
 def dense_targets(views: RoomViews, frames: Frames) -> dict[str, torch.Tensor]:
     """Labels of every patch, in the order of merged tokens.
 
     Returns:
-        ``label`` (T, N, 4) int64 into CLASS_NAMES, ``color`` (T, N, 4) int64 into COLOR_NAMES or -1, and
-        ``box`` (T, N, 4, 8) float32: corners over the frame's sides, then the same from the patch's centre.
+        ``label`` (T, N, 4) int64 into CLASS_NAMES, ``color`` (T, N, 4) int64 into COLOR_NAMES or -1,
+        ``box`` (T, N, 4, 4) float32 corners from the patch's centre over the frame's sides, and
+        ``corners_px`` (T, N, 4) int64 corners of the object that covers most of the token, -1 without one.
     """
     count, height, width = frames.instances.shape
     rows, columns = height // PATCH_PX, width // PATCH_PX
     label = np.zeros((count, rows, columns), dtype=np.int64)
     color = np.full((count, rows, columns), -1, dtype=np.int64)
     box = np.zeros((count, rows, columns, 4), dtype=np.float32)
+    corners = np.full((count, rows // MERGE, columns // MERGE, 4), -1, dtype=np.int64)
     scale = np.array([width, height, width, height], dtype=np.float32)
     for frame in range(count):
         most = np.full((rows, columns), MIN_PATCH_SHARE * PATCH_PX**2)
+        most_of_token = np.full((rows // MERGE, columns // MERGE), MIN_PATCH_SHARE * (MERGE * PATCH_PX) ** 2)
         for object_id, (xyxy, _) in frame_boxes(frames.instances[frame]).items():
             covered = (frames.instances[frame] == object_id + 1).reshape(rows, PATCH_PX, columns, PATCH_PX)
             area = covered.sum(axis=(1, 3))
@@ -56,13 +63,16 @@ def dense_targets(views: RoomViews, frames: Frames) -> dict[str, torch.Tensor]:
             name = views.colors[object_id]
             color[frame][wins] = COLOR_NAMES.index(name) if name else -1
             box[frame][wins] = np.array(xyxy, dtype=np.float32) / scale
+            area = area.reshape(rows // MERGE, MERGE, columns // MERGE, MERGE).sum(axis=(1, 3))
+            corners[frame][area > most_of_token] = np.rint(xyxy)
+            most_of_token = np.maximum(area, most_of_token)
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     centre = np.stack([(x + 0.5) / columns, (y + 0.5) / rows] * 2, axis=-1)
-    boxes = np.concatenate([box, box - centre], axis=-1)
     return {
         "label": torch.from_numpy(_merged(label[..., None])[..., 0].copy()),
         "color": torch.from_numpy(_merged(color[..., None])[..., 0].copy()),
-        "box": torch.from_numpy(_merged(boxes).copy()),
+        "box": torch.from_numpy(_merged(box - centre).copy()),
+        "corners_px": torch.from_numpy(corners.reshape(count, -1, 4)),
     }
 
 
@@ -90,5 +100,5 @@ def dense_loss(
     return loss, {
         "class": float((label_logits.argmax(-1) == label)[shown].float().mean()),
         "color": float((color_logits.argmax(-1) == color)[named].float().mean()),
-        "corner": float(box_error[:, :4].detach().mean()),
+        "corner": float(box_error.detach().mean()),
     }

@@ -154,6 +154,11 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
 class SoftNumbers:
     """Targets that share a little of a number's weight with its neighbours: near is better than far.
 
+    Attributes:
+        coordinate_ids: (449,) int64, token of each whole number.
+        time_ids: (1000,) int64, token of each tenth of a second.
+        values: For ``coordinate`` and ``time``, (V,) float32 value of each token, -1 for one that is none.
+
     Args:
         tokenizer: pocket's.
         sigma_px: Spread over coordinates.
@@ -166,13 +171,18 @@ class SoftNumbers:
         self.ids = torch.arange(size)[:, None].repeat(1, 2 * reach + 1)
         self.weights = torch.zeros(size, 2 * reach + 1)
         self.weights[:, reach] = 1.0
+        self.coordinate_ids = torch.tensor(tokenizer.convert_tokens_to_ids(coordinate_texts()))
+        self.time_ids = torch.tensor(tokenizer.convert_tokens_to_ids(time_texts()))
+        self.values = {
+            "coordinate": _values(self.coordinate_ids, 1.0, size),
+            "time": _values(self.time_ids, 0.1, size),
+        }
         steps = torch.arange(-reach, reach + 1)
-        for texts, sigma in ((coordinate_texts(), sigma_px), (time_texts(), sigma_s * 10)):
-            tokens = torch.tensor(tokenizer.convert_tokens_to_ids(texts))
-            places = torch.arange(len(texts))[:, None] + steps
-            inside = (places >= 0) & (places < len(texts))
+        for tokens, sigma in ((self.coordinate_ids, sigma_px), (self.time_ids, sigma_s * 10)):
+            places = torch.arange(len(tokens))[:, None] + steps
+            inside = (places >= 0) & (places < len(tokens))
             weights = torch.exp(-0.5 * (steps / sigma) ** 2) * inside
-            self.ids[tokens] = tokens[places.clamp(0, len(texts) - 1)]
+            self.ids[tokens] = tokens[places.clamp(0, len(tokens) - 1)]
             self.weights[tokens] = weights / weights.sum(dim=1, keepdim=True)
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, is_soft: torch.Tensor) -> torch.Tensor:
@@ -181,3 +191,10 @@ class SoftNumbers:
         hard = log_shares.gather(1, target[:, None])[:, 0]
         soft = (log_shares.gather(1, self.ids[target]) * self.weights[target]).sum(dim=1)
         return -torch.where(is_soft, soft, hard)
+
+
+def _values(tokens: torch.Tensor, step: float, size: int) -> torch.Tensor:
+    """(size,) value of each token of a row of numbers, -1 for all others."""
+    values = torch.full((size,), -1.0)
+    values[tokens] = torch.arange(len(tokens)) * step
+    return values

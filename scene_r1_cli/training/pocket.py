@@ -24,8 +24,9 @@ from scene_r1_cli.models.pocket.build import build_model, save_checkpoint
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead, dense_loss
-from scene_r1_cli.training.packing import Batch, Packer, SoftNumbers, collate
-from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames, key_row, video_row
+from scene_r1_cli.training.language import PlaceHead, draw_rows, rows_loss
+from scene_r1_cli.training.packing import Packer, SoftNumbers
+from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames
 from scene_r1_cli.training.replies import box_questions, span_questions
 from scene_r1_cli.training.room_views import make_views
 from scene_r1_cli.training.warm_start import warm_start
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 PHASES = ("vision", "language", "joint")
 CORPUS_ROOMS = 60
 """Rooms whose sentences and replies the tokenizer learns its words from."""
+
+VAL_EVERY_FRAME = 4
+"""Of a held-out room's key frames, every fourth is asked about."""
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 """Told phase, steps done, steps in all, and what was measured at the last one."""
@@ -48,8 +52,10 @@ class _Run:
     config: PocketConfig
     model: Any
     head: DenseHead
+    place: PlaceHead
     tokenizer: Any
     rooms: list[TrainingRoom]
+    val_rooms: list[TrainingRoom]
     phase: int = 0
     step: int = 0
     optimizer_state: dict[str, Any] | None = None
@@ -83,14 +89,16 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
             f"{out} {what}.", "Leave out --resume." if resume else "Use --resume or another --out."
         )
     torch.set_num_threads(config.threads)
-    seeds = split_seeds("train")[: config.train_rooms]
-    rooms = []
-    for count, path in enumerate(make_views(out / "views", seeds, config.views), start=1):
-        rooms.append(TrainingRoom.load(path))
-        progress("rooms", count, len(seeds), {})
+    train, val = split_seeds("train")[: config.train_rooms], split_seeds("val")[: config.val_rooms]
+    every = []
+    for count, path in enumerate(make_views(out / "views", [*val, *train], config.views), start=1):
+        every.append(TrainingRoom.load(path))
+        progress("rooms", count, len(val) + len(train), {})
+    val_rooms, rooms = every[: len(val)], every[len(val) :]
     tokenizer = build_tokenizer(_corpus(rooms[:CORPUS_ROOMS]))
     torch.manual_seed(config.seed)
-    run = _Run(config, build_model(tokenizer, config.seed), DenseHead(), tokenizer, rooms)
+    model = build_model(tokenizer, config.seed)
+    run = _Run(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms)
     if resume:
         _load(run, state_path)
     while run.phase < len(PHASES):
@@ -137,6 +145,9 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         run.step += 1
+        if name != "vision" and (run.step % run.config.validate_every == 0 or run.step == phase.steps):
+            with torch.autocast("cpu", torch.bfloat16, enabled=run.config.bfloat16):
+                shown |= _validate(run, live=name == "joint")
         progress(name, run.step, phase.steps, {"loss": float(loss.detach()), **shown})
         if time.monotonic() - saved_s > run.config.save_every_s:
             _save(run, state_path, optimizer)
@@ -148,8 +159,8 @@ def _trained(run: _Run, name: str) -> list[torch.nn.Parameter]:
     visual = list(run.model.model.visual.parameters())
     if name == "vision":
         return [*visual, *run.head.parameters()]
-    language = list(run.model.model.language_model.parameters())
-    return [*visual, *language, *run.head.parameters()] if name == "joint" else language
+    language = [*run.model.model.language_model.parameters(), *run.place.parameters()]
+    return [*visual, *language] if name == "joint" else language
 
 
 def _schedule(step: int, phase: PhaseConfig) -> float:
@@ -180,61 +191,39 @@ def _text_loss(
     ``video`` False leaves out whole videos: single frames teach finding an object sooner and cost less.
     """
     config = run.config
-    groups: dict[str, list[PackedRow]] = {"video": [], "key": []}
+    rows: list[PackedRow] = []
     for index in rng.choice(
         len(run.rooms), min(config.rooms_per_step, len(run.rooms)), replace=False
     ).tolist():
         room = run.rooms[index]
         frames = rng.permutation(len(room.views.key.rgb))[: config.key_frames_per_room].tolist()
-        drawn = [video_row(room, run.packer, config.questions_per_row, rng)] if video else []
-        drawn += [key_row(room, frame, run.packer, config.questions_per_row, rng) for frame in frames]
-        for packed in drawn:
-            if packed is not None:
-                groups[packed.kind].append(packed)
+        rows += draw_rows(room, frames, run.packer, config.questions_per_row, rng, video=video)
     total = torch.zeros(())
     shown: dict[str, float] = {}
-    for kind, rows in groups.items():
-        if rows:
-            loss, right = rows_loss(run.model, rows, run.numbers, live)
+    for kind in ("video", "key"):
+        if own := [packed for packed in rows if packed.kind == kind]:
+            loss, scores = rows_loss(run.model, run.place, own, run.numbers, live)
             total = total + loss
-            shown |= {f"{kind}_loss": float(loss.detach()), f"{kind}_right": right}
+            shown |= {f"{kind}_loss": float(scores.loss), f"{kind}_right": scores.right}
     return total, shown
 
 
-def rows_loss(
-    model: Any, rows: list[PackedRow], numbers: SoftNumbers, live: bool
-) -> tuple[torch.Tensor, float]:
-    """Mean loss over the reply tokens of some rows, and the share of them that would be written."""
-    batch, states = packed_states(model, rows, live)
-    row, place = batch.learned.unbind(1)
-    logits = model.lm_head(states[row, place - 1])
-    target = batch.ids[row, place]
-    loss = numbers.loss(logits, target, batch.is_answer).mean()
-    return loss, float((logits.argmax(-1) == target).float().mean())
-
-
-def packed_states(model: Any, rows: list[PackedRow], live: bool) -> tuple[Batch, torch.Tensor]:
-    """The batch that some rows make, and the language model's (B, L, hidden) states of it."""
-    batch = collate([packed.row for packed in rows], model.config.text_config.pad_token_id)
-    features = torch.cat([_features(model, packed, live) for packed in rows])
-    embeds = model.get_input_embeddings()(batch.ids)
-    embeds = embeds.masked_scatter(batch.is_image[..., None], features.to(embeds.dtype))
-    output = model.model.language_model(
-        inputs_embeds=embeds, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
-    )
-    return batch, output.last_hidden_state
-
-
-def _features(model: Any, packed: PackedRow, live: bool) -> torch.Tensor:
-    """(N, hidden) image tokens of a row in the order of its frames."""
-    rgb = getattr(packed.room.views, packed.kind).rgb
-    if live:
-        return encode_frames(model.model.visual, torch.from_numpy(rgb[packed.frames])).flatten(0, 1)
-    cached = packed.room.features
-    if packed.kind not in cached:
-        with torch.no_grad():
-            cached[packed.kind] = encode_frames(model.model.visual, torch.from_numpy(rgb.copy())).half()
-    return cached[packed.kind][packed.frames].flatten(0, 1).float()
+def _validate(run: _Run, live: bool) -> dict[str, float]:
+    """Mean loss and IoU on held-out rooms, given the truth up to each token; the same questions each time."""
+    rng = np.random.default_rng(0)
+    losses: dict[str, list[float]] = {}
+    run.model.eval()
+    for room in run.val_rooms:
+        frames = range(0, len(room.views.key.rgb), VAL_EVERY_FRAME)
+        rows = draw_rows(room, frames, run.packer, run.config.questions_per_row, rng, video=True)
+        for kind in ("video", "key"):
+            if own := [packed for packed in rows if packed.kind == kind]:
+                with torch.no_grad():
+                    _, scores = rows_loss(run.model, run.place, own, run.numbers, live)
+                losses.setdefault(f"val_{kind}_loss", []).append(float(scores.loss))
+                losses.setdefault(f"val_{kind}_iou", []).extend(scores.iou)
+    run.model.train()
+    return {name: float(np.mean(values)) for name, values in losses.items()}
 
 
 def _save(run: _Run, path: Path, optimizer: torch.optim.Optimizer | None) -> None:
@@ -246,6 +235,7 @@ def _save(run: _Run, path: Path, optimizer: torch.optim.Optimizer | None) -> Non
         "step": run.step,
         "model": run.model.state_dict(),
         "head": run.head.state_dict(),
+        "place": run.place.state_dict(),
         "optimizer": optimizer.state_dict() if optimizer is not None else None,
     }
     torch.save(state, partial)
@@ -256,4 +246,5 @@ def _load(run: _Run, path: Path) -> None:
     state = torch.load(path, weights_only=True)
     run.model.load_state_dict(state["model"])
     run.head.load_state_dict(state["head"])
+    run.place.load_state_dict(state["place"])
     run.phase, run.step, run.optimizer_state = state["phase"], state["step"], state["optimizer"]

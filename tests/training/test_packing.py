@@ -10,8 +10,8 @@ from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.models.transformers_vlm import TransformersVLM
 from scene_r1_cli.models.vlm import VideoPrefix
+from scene_r1_cli.training.language import packed_states
 from scene_r1_cli.training.packing import Packer, SoftNumbers, collate
-from scene_r1_cli.training.pocket import packed_states
 from scene_r1_cli.training.pocket_data import TrainingRoom, video_row
 from tests.training.views import block_views
 
@@ -31,7 +31,7 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path):
     packed = video_row(room, Packer(tokenizer), 2, np.random.default_rng(0))
     assert packed is not None
     with torch.no_grad():
-        _, states = packed_states(model, [packed], live=True)
+        _, states, _ = packed_states(model, [packed], live=True)
         logits = model.lm_head(states)[0]
     assert len(packed.questions) == 2
     for number, question in enumerate(packed.questions, start=1):

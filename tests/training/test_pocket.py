@@ -17,6 +17,8 @@ CONFIG = PocketConfig(
     vision_video_frames=2,
     vision_key_frames=2,
     key_frames_per_room=2,
+    val_rooms=1,
+    validate_every=1,
     save_every_s=1e-6,
     vision=PhaseConfig(steps=2, learning_rate=1e-3),
     language=PhaseConfig(steps=2, learning_rate=1e-3),

@@ -27,7 +27,7 @@ from scene_r1_cli.data.supervision import Visibility, find_visibility
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.transforms import rotation_about_z, transform_points
-from scene_r1_cli.types import Box3D
+from scene_r1_cli.types import Box3D, Scene
 
 DEFAULTS = RoomOptions()
 LABELS = Path("labels") / "rooms.parquet"
@@ -52,6 +52,12 @@ class RoomSummary:
     num_objects: int
     num_queries: int
     num_questions: int
+
+
+def is_room(scene: Scene) -> bool:
+    """True for a capture that ``make_room`` made, opened as a folder or by its ``.sens``."""
+    folder = scene.path if scene.path.is_dir() else scene.path.parent
+    return (folder / RECIPE).is_file()
 
 
 def make_room(seed: int, out_root: Path, options: RoomOptions = DEFAULTS) -> RoomSummary:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+POCKET = "pocket"
+"""Its name in configurations."""
+
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 
 

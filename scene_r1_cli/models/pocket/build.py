@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 PATCH_PX = 14
 MERGE = 2
 HIDDEN = 256
+HEADS = 8
 VISION_HIDDEN = 192
 VISION_DEPTH = 5
+LAYERS = 6
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -30,7 +32,7 @@ CHAT_TEMPLATE = (
 
 
 def pocket_config(tokenizer: Any) -> Qwen2_5_VLConfig:
-    """About six million parameters; every vision layer attends to the whole frame, which is small."""
+    """About seven million parameters; every vision layer attends to the whole frame, which is small."""
     from transformers import Qwen2_5_VLConfig
 
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("im_end", "endoftext")}
@@ -39,11 +41,17 @@ def pocket_config(tokenizer: Any) -> Qwen2_5_VLConfig:
             "vocab_size": len(tokenizer),
             "hidden_size": HIDDEN,
             "intermediate_size": 512,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 8,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": HEADS,
             "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0, "mrope_section": [4, 6, 6]},
+            # Time, row and column take turns, so each has quick and slow turning pairs. In Qwen's own blocks
+            # columns get the slowest, and over pocket's eight columns those would not turn at all.
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1000.0,
+                "mrope_section": [1] * (HIDDEN // HEADS // 2),
+            },
             "bos_token_id": None,
             "eos_token_id": ids["im_end"],
             "pad_token_id": ids["endoftext"],
