@@ -1,4 +1,4 @@
-"""From a sentence to a 3D box in held-out rooms, with the model of a preset, beside two ways to do without it.
+"""From a sentence to a 3D box in held-out rooms, with a preset's model, beside two ways to do without it.
 
 Every query goes the whole way of `scener1 ground`: span, key frames, 2D boxes, tracker, lifting, 3D box.
 Rows beside it: the same with the label's best 2D box in place of the model's ("true 2D box": what tracker and
@@ -111,7 +111,8 @@ def _alike(label: Label, labels: list[Label], classes: dict[int, str]) -> list[f
         if other.object_id is not None and other.box3d is not None:
             boxes[other.object_id] = other.box3d
     truth = label.box3d
-    assert truth is not None and label.object_id is not None
+    assert truth is not None
+    assert label.object_id is not None
     return [
         float(aabb_iou(box.center_m, box.size_m, truth.center_m, truth.size_m))
         for object_id, box in boxes.items()

@@ -100,6 +100,9 @@ class TrackerConfig(StrictModel):
     )
     device: str = "auto"
     max_views: int = Field(default=48, ge=1, description="Frames tracked at most.")
+    vote_boxes: bool = Field(
+        default=True, description="Leave out the box of a key frame that most others disagree with, in 3D."
+    )
 
 
 class LiftingConfig(StrictModel):

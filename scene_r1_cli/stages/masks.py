@@ -8,10 +8,10 @@ import numpy as np
 
 from scene_r1_cli.config import TrackerConfig
 from scene_r1_cli.errors import InputError, StageFailure
-from scene_r1_cli.geometry.camera import pixel_rays, project
-from scene_r1_cli.geometry.masks import color_pixels_of_depth
+from scene_r1_cli.geometry.camera import project
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.models.trackers import Tracker
+from scene_r1_cli.stages.vote import agreeing_boxes, anchor_points
 from scene_r1_cli.types import Box2D, FrameMask, MaskTrack, Scene, TemporalSpan
 
 MAX_CANDIDATES = 600
@@ -37,7 +37,7 @@ def track_masks(
         scene: The capture.
         boxes_2d: The object's boxes, on one or more frames; clipped to the image.
         span: Where the object was found in time; frames in it are preferred. None: no preference.
-        config: ``max_views``.
+        config: ``max_views``, ``vote_boxes``.
 
     Returns:
         A stream of masks at the colour image's size, by rising ``frame_index``. Its end raises StageFailure
@@ -48,6 +48,8 @@ def track_masks(
         StageFailure: There is no box, or none lies in the image.
     """
     boxes = clip_boxes(scene, boxes_2d)
+    if config.vote_boxes:
+        boxes = agreeing_boxes(scene, boxes)
     frame_indices = choose_frames(scene, boxes, span, config.max_views)
     session = tracker.open(scene, frame_indices)
     for box in boxes:
@@ -112,33 +114,6 @@ def choose_frames(
     chosen = _spread(scene, chosen, inside, target, half)
     rest = np.setdiff1d(indices, chosen)
     return sorted(_spread(scene, chosen, rest, target, max_views))
-
-
-def anchor_points(scene: Scene, box: Box2D) -> np.ndarray:
-    """(N, 3) world points on what is nearest in the middle of a box; none if there is no depth there.
-
-    Raises:
-        InputError: The frame's depth cannot be read.
-    """
-    depth_m = scene.read_depth(box.frame_index)[::2, ::2]
-    valid = np.isfinite(depth_m) & (depth_m > 0)
-    points = pixel_rays(scene.depth_camera)[::2, ::2][valid] * depth_m[valid, None]
-    pixels = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
-    x1, y1, x2, y2 = box.xyxy_px
-    margin_x, margin_y = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
-    with np.errstate(invalid="ignore"):
-        inside = (
-            (pixels[:, 0] >= x1 + margin_x)
-            & (pixels[:, 0] <= x2 - margin_x)
-            & (pixels[:, 1] >= y1 + margin_y)
-            & (pixels[:, 1] <= y2 - margin_y)
-        )
-    points = points[inside]
-    if not len(points):
-        return np.zeros((0, 3))
-    points = points[points[:, 2] <= np.percentile(points[:, 2], 60)]
-    points = points[:: max(1, len(points) // 32)]
-    return transform_points(scene.world_from_depth_camera(box.frame_index), points.astype(np.float64))
 
 
 def _shows(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from scene_r1_cli.config import TrackerConfig
 from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.models.trackers import load_tracker
-from scene_r1_cli.stages.masks import anchor_points, choose_frames, clip_boxes, track_masks
+from scene_r1_cli.stages.masks import choose_frames, clip_boxes, track_masks
+from scene_r1_cli.stages.vote import anchor_points
 from scene_r1_cli.types import Box2D, RleMask, TemporalSpan
 from tests.box_world import Block, block_box, circle, make_scene
 
