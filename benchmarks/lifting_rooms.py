@@ -109,13 +109,14 @@ def load_room(seed: int, root: Path) -> LoadedRoom:
 
 def read_instances(path: Path, frame_indices: Sequence[int]) -> dict[int, np.ndarray]:
     """(H, W) uint8 instance pictures of a ScanNet zip, by frame."""
+    pictures = {}
     with zipfile.ZipFile(path) as archive:
-        return {
-            index: cv2.imdecode(
-                np.frombuffer(archive.read(f"instance-filt/{index}.png"), np.uint8), cv2.IMREAD_UNCHANGED
-            )
-            for index in frame_indices
-        }
+        for index in frame_indices:
+            png = np.frombuffer(archive.read(f"instance-filt/{index}.png"), np.uint8)
+            picture = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+            assert picture is not None
+            pictures[index] = picture
+    return pictures
 
 
 def choose_targets(room: LoadedRoom) -> list[Target]:
