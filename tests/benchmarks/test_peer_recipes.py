@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from benchmarks.peer_recipes import RECIPES, largest_parts, mask_points
+# To pyright, which looks in tests/ first, `benchmarks` is this folder.
+from benchmarks.peer_recipes import (  # pyright: ignore[reportMissingImports]
+    RECIPES,
+    largest_parts,
+    mask_points,
+)
 from scene_r1_cli.geometry.boxes import aabb_from_bounds, aabb_iou
 from scene_r1_cli.types import FrameMask, RleMask
 from tests.box_world import Block, block_mask, circle, make_scene
