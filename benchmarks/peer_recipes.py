@@ -62,8 +62,9 @@ def tab(scene: Scene, masks: Sequence[FrameMask], spare: Sequence[FrameMask]) ->
     The second pass projects the cluster's centroid into all other frames; where the depth there agrees
     within 0.10 m (a z-buffer test; its width is ours) their masks join, and the clean-up runs again. The
     centroid lies inside the object, not on it, so a reading up to half the cluster's smallest side before it
-    also passes. Outliers are found among the raw readings, which served it better on validation rooms than
-    a thinned cloud; only then are they averaged on a 2 cm grid, since DBSCAN takes minutes on raw readings.
+    also passes. Outliers are found among the raw readings: of four orders tried on five objects of one
+    validation room this was the best on tracker-like masks and 0.01 IoU below the best on exact ones. Only
+    then are they averaged on a 2 cm grid, since DBSCAN is too slow on raw readings.
     """
     points = _joined([mask_points(scene, item.frame_index, item.mask.decode()) for item in masks])
     cluster = _tab_cluster(points)
