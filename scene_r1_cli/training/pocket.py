@@ -140,6 +140,9 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
             else:
                 video = name == "joint" or run.step >= run.config.video_from * phase.steps
                 loss, shown = _text_loss(run, rng, live=name == "joint", video=video)
+                if name == "joint":
+                    dense, seen = _vision_loss(run, rng)
+                    loss, shown = loss + dense, shown | seen
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -156,11 +159,9 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
 
 def _trained(run: _Run, name: str) -> list[torch.nn.Parameter]:
     """Parameters of a phase."""
-    visual = list(run.model.model.visual.parameters())
-    if name == "vision":
-        return [*visual, *run.head.parameters()]
+    vision = [*run.model.model.visual.parameters(), *run.head.parameters()]
     language = [*run.model.model.language_model.parameters(), *run.place.parameters()]
-    return [*visual, *language] if name == "joint" else language
+    return {"vision": vision, "language": language, "joint": [*vision, *language]}[name]
 
 
 def _schedule(step: int, phase: PhaseConfig) -> float:
