@@ -62,7 +62,7 @@ def measure_room(seed: int, root: Path, config: GroundConfig, per_room: int) -> 
     torch.set_num_threads(1)
     folder = make_room(seed, root, OPTIONS).path
     scene = open_scene(folder)
-    models = Models(config)
+    models, cache = Models(config), root / "surfaces"
     labels = [
         label
         for label in read_labels(folder / "labels" / "rooms.parquet")
@@ -74,12 +74,14 @@ def measure_room(seed: int, root: Path, config: GroundConfig, per_room: int) -> 
         label = labels[index]
         query = Query(label.scene_id, label.query_id, label.text)
         started = time.perf_counter()
-        result = ground_query(scene, query, config, models)
+        result = ground_query(scene, query, config, models, cache=cache)
         seconds = time.perf_counter() - started
         truth = score_against_label(result, label)
         keyframe = max(label.keyframes, key=lambda item: item.visibility)
         given = Given(boxes_2d=(Box2D(keyframe.frame_index, keyframe.box_xyxy_px),))
-        lifted = score_against_label(ground_query(scene, query, config, models, given=given), label)
+        lifted = score_against_label(
+            ground_query(scene, query, config, models, given=given, cache=cache), label
+        )
         alike = _alike(label, labels, classes)
         rows.append(
             Row(

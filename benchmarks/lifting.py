@@ -1,9 +1,10 @@
 """How tight is the 3D box, given masks? Ours, ours without each step, an oracle, and recipes of peers.
 
 Objects of held-out noisy rooms, up to 30 views each, masks of three sources (``mask_errors.py``, frozen),
-and in the same run the recipes of ``peer_recipes.py``. No row sees anything but masks, depth and cameras;
-images are decoded before the clock starts. The oracles are boxes of the object's surface that depth showed:
-in any frame of the capture (the aim), and in the given views only (all that first-pass lifting can know).
+and in the same run the recipes of ``peer_recipes.py``. No row sees anything but masks, colour, depth and
+cameras; images are decoded, and the scene's surface is fused, before the clock starts. The oracles are boxes
+of the object's surface that depth showed: in any frame of the capture (the aim), and in the given views only
+(all that first-pass lifting can know).
 
     python -m benchmarks.lifting --split test --rooms 40 --out lifting.json
     python -m benchmarks.lifting --split val --rooms 2 --only ours TAB
@@ -32,6 +33,7 @@ import numpy as np
 from benchmarks import lifting_rooms, mask_errors, peer_recipes
 from scene_r1_cli.config import LiftingConfig
 from scene_r1_cli.data.rooms import split_seeds
+from scene_r1_cli.data.scene_surface import SceneSurface
 from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.geometry.boxes import aabb_iou
 from scene_r1_cli.stages.box3d import fit_boxes
@@ -43,6 +45,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "- mask erosion": {"erode_mask_px": 0},
     "- depth edges": {"erode_edges_px": 0},
     "- vote": {"vote": False},
+    "- superpoints": {"superpoints": False},
     "- outliers": {"remove_outliers": False},
     "- largest cluster": {"largest_cluster": False},
     "- contact": {"contact": False},
@@ -50,6 +53,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "- trim": {"trim": 0.0},
 }
 """Our rows: what differs from the default LiftingConfig. A new step adds its row here."""
+
+SCANNET = "ours, surface: scannet"
+"""Ours on a noise-free mesh with given segments, as ScanNet has them; all other rows of ours fuse one."""
 
 ORACLES = ("oracle: any frame", "oracle: given views")
 
@@ -77,28 +83,35 @@ METRICS: dict[str, Callable[[Row], float]] = {
 }
 
 
-def our_recipe(overrides: dict[str, Any]) -> peer_recipes.Recipe:
+def our_recipe(overrides: dict[str, Any], surface: SceneSurface | None) -> peer_recipes.Recipe:
     """Our lifting and fit with some settings changed, called as the peers are."""
     config = LiftingConfig(**overrides)
 
     def lift(scene: Scene, masks: Sequence[FrameMask], spare: Sequence[FrameMask]) -> Box3D | None:
         try:
-            return fit_boxes(lift_points(scene, masks, config), config)[0]
+            return fit_boxes(lift_points(scene, masks, config, surface), config)[0]
         except StageFailure:
             return None
 
     return lift
 
 
-def all_methods() -> dict[str, peer_recipes.Recipe]:
-    """Every row of the table that is timed."""
-    return {name: our_recipe(overrides) for name, overrides in ABLATIONS.items()} | peer_recipes.RECIPES
+def all_methods(fused: SceneSurface | None, given: SceneSurface | None) -> dict[str, peer_recipes.Recipe]:
+    """Every row of the table that is timed.
+
+    Args:
+        fused: Surface of the room's own depth images.
+        given: The room's mesh and segments.
+    """
+    ours = {name: our_recipe(overrides, fused) for name, overrides in ABLATIONS.items()}
+    return ours | {SCANNET: our_recipe({}, given)} | peer_recipes.RECIPES
 
 
 def measure_room(seed: int, root: Path, only: Sequence[str]) -> list[Row]:
     """All methods on all chosen objects of one room."""
     room = lifting_rooms.load_room(seed, root)
-    methods = {name: recipe for name, recipe in all_methods().items() if not only or name in only}
+    surfaces = lifting_rooms.room_surfaces(room, root / "surfaces")
+    methods = {name: recipe for name, recipe in all_methods(*surfaces).items() if not only or name in only}
     rows = []
     for target in lifting_rooms.choose_targets(room):
         truth = target.label.box3d
@@ -210,7 +223,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--rooms", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=1, help="processes; times mean something only with 1")
-    parser.add_argument("--only", nargs="+", default=[], choices=list(all_methods()), metavar="ROW")
+    parser.add_argument("--only", nargs="+", default=[], choices=list(all_methods(None, None)), metavar="ROW")
     parser.add_argument("--out", type=Path, help="JSON with every row")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)

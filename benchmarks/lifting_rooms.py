@@ -12,8 +12,10 @@ import numpy as np
 
 from benchmarks import mask_errors
 from benchmarks.one_box import OPTIONS, labels_per_object
+from scene_r1_cli.config import SurfaceConfig
 from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import make_room
+from scene_r1_cli.data.scene_surface import SceneSurface, read_segmented_mesh, scene_surface
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.sources.scannet_objects import scannet_instances
 from scene_r1_cli.data.supervision import MIN_IMAGE_SHARE, ObjectView, object_views
@@ -105,6 +107,15 @@ def load_room(seed: int, root: Path) -> LoadedRoom:
         transform_points(scene.world_from_scan, vertices_scan),
         vertex_objects,
     )
+
+
+def room_surfaces(room: LoadedRoom, cache: Path) -> tuple[SceneSurface | None, SceneSurface]:
+    """The surface fused from the room's depth images, and the one its files hold: free of noise."""
+    fused = scene_surface(room.scene, SurfaceConfig(use="fused"), cache)
+    mesh, segments = room.scene.surface_path, room.scene.superpoints_path
+    assert mesh is not None
+    assert segments is not None
+    return fused, read_segmented_mesh(mesh, segments, room.scene.world_from_scan)
 
 
 def read_instances(path: Path, frame_indices: Sequence[int]) -> dict[int, np.ndarray]:

@@ -68,7 +68,12 @@ def measure_room(seed: int, root: Path, config: GroundConfig) -> list[Row]:
         given = Given(boxes_2d=(Box2D(keyframe.frame_index, keyframe.box_xyxy_px),))
         started = time.perf_counter()
         result = ground_query(
-            scene, Query(label.scene_id, label.query_id, label.text), config, models, given=given
+            scene,
+            Query(label.scene_id, label.query_id, label.text),
+            config,
+            models,
+            given=given,
+            cache=root / "surfaces",
         )
         seconds = time.perf_counter() - started
         iou = score_against_label(result, label).box3d_iou or 0.0

@@ -105,6 +105,28 @@ class TrackerConfig(StrictModel):
     )
 
 
+class SurfaceConfig(StrictModel):
+    """The surface of the whole scene, cut into superpoints, which masks are weighed on."""
+
+    use: Literal["auto", "fused", "off"] = Field(
+        default="auto",
+        description="auto: the data set's own mesh and segments, else fused from the depth images; fused: "
+        "always fused; off: lift without.",
+    )
+    voxel_m: float = Field(default=0.02, gt=0, description="Edge of a voxel of the fused surface.")
+    max_frames: int = Field(default=300, ge=1, description="Frames fused at most, evenly spread.")
+    max_depth_m: float = Field(default=5.0, gt=0, description="Farther readings are not fused.")
+    truncation_voxels: float = Field(
+        default=4.0, gt=1, description="Distance from a reading at which it says nothing more, in voxels."
+    )
+    min_frames: int = Field(default=2, ge=1, description="Readings that a piece of surface needs.")
+    threshold: float = Field(default=0.01, gt=0, description="Larger gives larger superpoints.")
+    min_vertices: int = Field(default=20, ge=1, description="Smaller superpoints are merged.")
+    color_weight: float = Field(
+        default=1.0, ge=0, description="Weight of colour beside that of the surface's direction."
+    )
+
+
 class LiftingConfig(StrictModel):
     """From masks, depth and cameras to a 3D box."""
 
@@ -120,6 +142,12 @@ class LiftingConfig(StrictModel):
     min_view_share: float = Field(
         default=0.4, ge=0, le=1, description="Share of the views that see a voxel to agree."
     )
+    superpoints: bool = Field(
+        default=True, description="Keep a voxel only if the masks cover enough of its superpoint."
+    )
+    min_superpoint_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of what the views see of a superpoint to be covered."
+    )
     remove_outliers: bool = Field(default=True, description="Statistical outlier removal.")
     outlier_neighbours: int = Field(default=12, ge=1)
     outlier_std_ratio: float = Field(default=3.5, gt=0)
@@ -128,7 +156,7 @@ class LiftingConfig(StrictModel):
         default=2, ge=1, le=4, description="Gap in voxels that a connected part may bridge."
     )
     cluster_min_share: float = Field(
-        default=0.05, gt=0, le=1, description="Smallest part kept, relative to the main."
+        default=0.01, gt=0, le=1, description="Smallest part kept, relative to the main."
     )
     contact: bool = Field(
         default=True, description="Let the box end at the floor or wall that the object stands on or against."
@@ -155,4 +183,5 @@ class GroundConfig(StrictModel):
     video: VideoConfig = VideoConfig()
     span: SpanConfig = SpanConfig()
     box: BoxConfig = BoxConfig()
+    surface: SurfaceConfig = SurfaceConfig()
     lifting: LiftingConfig = LiftingConfig()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from scene_r1_cli.config import GroundConfig
+from scene_r1_cli.data.scene_surface import scene_surface, surface_source
 from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.models.prompts import prompt_hash
 from scene_r1_cli.models.provider import Models
@@ -40,6 +42,7 @@ def ground_query(
     *,
     given: Given = Given(),
     artifacts: QueryDir | None = None,
+    cache: Path | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> GroundingResult:
     """Find the object a sentence describes.
@@ -51,6 +54,7 @@ def ground_query(
         models: Gives the vision-language model and the tracker, each loaded only when a stage needs it.
         given: Answers that replace the model's.
         artifacts: Where to store what each stage makes, and to find it again; None stores nothing.
+        cache: Folder for what is made once per scene (its surface); None makes it anew for each query.
         on_stage: Told each stage's name as it starts.
 
     Returns:
@@ -80,8 +84,18 @@ def ground_query(
             [boxes_2d, span, config.tracker],
             lambda: track_masks(models.tracker, scene, boxes_2d, span, config.tracker),
         )
-        points = run.points([masks, config.lifting], lambda: lift_points(scene, masks, config.lifting))
-        boxes_3d = run.boxes_3d([masks, config.lifting], lambda: fit_boxes(points, config.lifting))
+        points = run.points(
+            [masks, config.lifting, config.surface],
+            lambda: lift_points(
+                scene,
+                masks,
+                config.lifting,
+                run.surface(lambda: scene_surface(scene, config.surface, cache)),
+            ),
+        )
+        boxes_3d = run.boxes_3d(
+            [masks, config.lifting, config.surface], lambda: fit_boxes(points, config.lifting)
+        )
     except StageFailure as stage_failure:
         failure = Failure(stage_failure.stage, stage_failure.reason)
     return GroundingResult(
@@ -91,7 +105,7 @@ def ground_query(
         box3d=boxes_3d[0],
         obb=boxes_3d[1],
         num_points=len(points.points_world_m) if points else 0,
-        surface_source=None,
+        surface_source=surface_source(scene, config.surface) if points else None,
         timings_s=run.timings_with_total(),
         failure=failure,
     )

@@ -61,6 +61,7 @@ class PocketConfig(StrictModel):
     vision: PhaseConfig = PhaseConfig(steps=600, learning_rate=1.0e-3)
     language: PhaseConfig = PhaseConfig(steps=1200, learning_rate=1.5e-3)
     joint: PhaseConfig = PhaseConfig(steps=200, learning_rate=3.0e-4)
+    look: PhaseConfig = PhaseConfig(steps=400, learning_rate=8.0e-4)
 
 
 def read_pocket_config(path: Path) -> PocketConfig:

@@ -19,6 +19,7 @@ LAYERS = {
     "serialize": 2,
     "run_dir": 3,
     "data": 4,
+    "lifting": 5,
     "models": 5,
     "viewer": 5,
     "config_load": 6,

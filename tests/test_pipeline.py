@@ -73,7 +73,7 @@ def test_sentence_to_box(scene, tmp_path):
     assert [box.label for box in result.boxes_2d] == ["block", "block"]
     assert all(2 <= box.frame_index < 10 for box in result.boxes_2d)
     assert iou_with_truth(result) > 0.8
-    assert set(result.timings_s) == {"span", "box", "masks", "points", "box3d", "total"}
+    assert set(result.timings_s) == {"span", "box", "masks", "surface", "points", "box3d", "total"}
     assert [row["stage"] for row in artifacts.read_exchanges()] == ["span", "box", "box"]
     assert vlm.num_asked == 3
 

@@ -23,7 +23,7 @@ def demo(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Ground a sentence in a synthetic room.
+    """Ground a sentence in a synthetic room with pocket, the small model shipped with scener1.
 
     The room is held out (a test seed); the result is compared with its truth.
 
@@ -35,32 +35,27 @@ def demo(
     """
     from scene_r1_cli.config_load import load_config
     from scene_r1_cli.data.labels import read_labels
-    from scene_r1_cli.data.store import DEFAULT_STORE, demo_room
+    from scene_r1_cli.data.store import CACHE_FOLDER, DEFAULT_STORE, demo_room
     from scene_r1_cli.pipeline import Given
-    from scene_r1_cli.types import Box2D, Query
+    from scene_r1_cli.types import Query
 
     if not quiet:
         output.note("a held-out synthetic room: made on first use, then kept in the store")
     with output.stage_status("making a room"):
         scene = demo_room(seed, store or DEFAULT_STORE)
     label = _pick(read_labels(scene.path / "labels" / "rooms.parquet"), seed)
-    keyframe = max(label.keyframes, key=lambda item: item.visibility)
-    if not quiet:
-        output.note(
-            f"the 2D box of frame {keyframe.frame_index} is taken from the label: "
-            "no trained model is shipped yet"
-        )
     result = run_query(
         scene,
         Query(scene_id=scene.scene_id, query_id=label.query_id, text=label.text),
-        Given(boxes_2d=(Box2D(keyframe.frame_index, keyframe.box_xyxy_px),)),
-        load_config(preset=None, files=[], sets=[], flags={}),
+        Given(),
+        load_config(),
         command="demo",
         label=label,
         out=out,
         resume=resume,
         overwrite=overwrite,
         quiet=quiet,
+        cache=(store or DEFAULT_STORE) / CACHE_FOLDER,
     )
     show_result(result, as_json=as_json, quiet=quiet)
     if result.failure:

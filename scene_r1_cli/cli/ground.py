@@ -60,7 +60,7 @@ def ground(
       scener1 ground my_capture "the mug" --frame 120 --box 310,205,362,270
     """
     from scene_r1_cli.config_load import load_config
-    from scene_r1_cli.data.store import DEFAULT_STORE, resolve_scene
+    from scene_r1_cli.data.store import CACHE_FOLDER, DEFAULT_STORE, resolve_scene
     from scene_r1_cli.run_dir import query_id_of
     from scene_r1_cli.types import Query
 
@@ -89,6 +89,7 @@ def ground(
         resume=resume,
         overwrite=overwrite,
         quiet=quiet,
+        cache=(store or DEFAULT_STORE) / CACHE_FOLDER,
         any_scene=preset is not None,
     )
     show_result(result, as_json=as_json, quiet=quiet)

@@ -30,9 +30,12 @@ def run_query(
     resume: bool,
     overwrite: bool,
     quiet: bool,
+    cache: Path,
     any_scene: bool = False,
 ) -> GroundingResult:
     """Ground one query in a run directory of its own, with report and, if there is a label, its truth.
+
+    ``cache`` keeps what is made once per scene.
 
     ``any_scene`` lets pocket see captures it was not made for.
     """
@@ -61,7 +64,14 @@ def run_query(
     try:
         with output.logging_to(run.log_path, quiet=quiet), output.stage_status(query.text) as on_stage:
             result = ground_query(
-                scene, query, config, models, given=given, artifacts=artifacts, on_stage=on_stage
+                scene,
+                query,
+                config,
+                models,
+                given=given,
+                artifacts=artifacts,
+                cache=cache,
+                on_stage=on_stage,
             )
             truth = score_against_label(result, label) if label else None
             mask_path = str(artifacts.points_path.relative_to(run.path)) if result.num_points else None
@@ -96,9 +106,11 @@ def _lines(result: GroundingResult) -> list[str]:
     lines = [f"query     {result.query.text}"]
     if result.span:
         lines.append(f"span      {result.span.start_s:.1f} s to {result.span.end_s:.1f} s")
+        lines += _thinking(result.span.rationale)
     for box in result.boxes_2d:
         corners = ", ".join(f"{value:.0f}" for value in box.xyxy_px)
         lines.append(f"box 2D    frame {box.frame_index}: {corners}")
+        lines += _thinking(box.rationale)
     if result.failure:
         lines.append(f"failed    {result.failure.stage}: {result.failure.reason}")
     if result.box3d and result.obb:
@@ -111,6 +123,11 @@ def _lines(result: GroundingResult) -> list[str]:
         lines.append(f"truth     3D IoU with the label {result.truth.box3d_iou:.3f}")
     lines.append(f"time      {result.timings_s['total']:.1f} s")
     return lines
+
+
+def _thinking(rationale: str) -> list[str]:
+    """The model's reasoning under what it led to."""
+    return [f"          “{rationale}”"] if rationale else []
 
 
 def _metres(values: Iterable[float]) -> str:

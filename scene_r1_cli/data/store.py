@@ -12,6 +12,9 @@ from scene_r1_cli.types import Scene
 
 DEFAULT_STORE = Path("data")
 
+CACHE_FOLDER = "derived"
+"""Folder of a store for what is made once per scene and can be made again."""
+
 
 def resolve_scene(name: str, store: Path, source: str | None = None) -> Scene:
     """Open the scene a person named.

@@ -12,6 +12,9 @@ from scene_r1_cli.geometry.planes import Plane
 TOUCH_M = 0.05
 """A gap this small is contact: depth noise and a mask's eroded rim make one where there is none."""
 
+UPWARD = 0.9
+"""Least z of a floor's unit normal."""
+
 REACH_M = 1.0
 """A wider gap is not bridged."""
 
@@ -39,7 +42,7 @@ def contact_points(
 ) -> np.ndarray:
     """Points where an object meets the planes it stands on or against.
 
-    The object is cut into columns across a plane. A column whose gap is small touches. The columns of a wide
+    The object is cut into columns across a plane. A column near a floor touches it. The columns of a wide
     gap are bridged if the cameras could not look through most of them: the back of a cupboard at a wall, not
     the air under a table.
 
@@ -62,10 +65,11 @@ def contact_points(
         seen_nearby = KDTree(samples).query(feet, distance_upper_bound=NEARBY_M)[0] < NEARBY_M
         if not seen_nearby.any():
             continue
-        touching = gaps <= TOUCH_M
-        if touching.sum() >= 3:
-            added.append(feet[touching])
-        wide = ~touching & (gaps <= REACH_M)
+        close = gaps <= TOUCH_M
+        # What is that near a floor stands on it; a cupboard may well stand two inches off a wall.
+        if plane.normal[2] > UPWARD and close.sum() >= 3:
+            added.append(feet[close])
+        wide = ~close & (gaps <= REACH_M)
         if wide.sum() >= 3 and _share_hidden(bases[wide], gaps[wide], plane, is_empty) >= MIN_SHARE:
             added.append(feet[wide])
     return np.concatenate(added).astype(np.float32)

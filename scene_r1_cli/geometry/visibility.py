@@ -73,7 +73,7 @@ def classify_points(
         points_world_m: (N, 3).
         world_from_camera: (4, 4) of the depth camera.
         camera: The depth camera.
-        depth_m: (h, w) float32, 0 = no reading; the whole image or a crop of it.
+        depth_m: (h, w) float32, the whole image or a crop of it; what is not finite or not > 0 is no reading.
         slack_m: Part of the tolerance that does not grow with depth.
         offset_xy: Pixel of the image at the crop's corner.
 
@@ -92,5 +92,5 @@ def classify_points(
     state = np.full(len(z), SEEN, dtype=np.int8)
     state[reading < z - tolerance] = HIDDEN
     state[reading > z + tolerance] = EMPTY
-    state[reading <= 0] = UNKNOWN
+    state[~((reading > 0) & np.isfinite(reading))] = UNKNOWN
     return state, pixels_xy

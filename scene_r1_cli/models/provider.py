@@ -64,9 +64,8 @@ def _load_pocket(config: ModelConfig) -> VLM:
     weights = pocket_path()
     if weights is None:
         raise SetupError(
-            "Preset pocket has no weights yet, so no model can find the object.",
-            "Give a box yourself (--frame N --box X1,Y1,X2,Y2), which needs no model, or name another "
-            "preset, e.g. --preset qwen2.5-vl-7b.",
+            "The weights of pocket are missing from this installation.",
+            "Install scener1 again; or make them: scener1 train-sft --config configs/train/pocket.yaml",
         )
     from scene_r1_cli.models.transformers_vlm import TransformersVLM
 

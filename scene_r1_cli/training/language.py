@@ -14,6 +14,7 @@ from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.geometry.intervals import interval_iou
 from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS
 from scene_r1_cli.models.pocket.encode import encode_frames
+from scene_r1_cli.training.looking import LOOK_LAYER, look_loss
 from scene_r1_cli.training.packing import Batch, Packer, SoftNumbers, collate
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, key_row, video_row
 
@@ -45,11 +46,15 @@ class Scores:
         loss: Of the replies.
         right: Share of the reply's tokens.
         iou: IoU of each box, or span, that is asked for.
+        looked: Share of the taught heads' attention on patches that show the object; None if not taught.
+        found: Of videos, share of first times named in the thinking at which the object is to be seen.
     """
 
     loss: torch.Tensor
     right: float
     iou: tuple[float, ...]
+    looked: float | None
+    found: tuple[bool, ...]
 
 
 def draw_rows(
@@ -68,7 +73,7 @@ def draw_rows(
 
 
 def rows_loss(
-    model: Any, place: PlaceHead, rows: list[PackedRow], numbers: SoftNumbers, live: bool
+    model: Any, place: PlaceHead, rows: list[PackedRow], numbers: SoftNumbers, *, live: bool, look: bool
 ) -> tuple[torch.Tensor, Scores]:
     """The loss to train on, of rows of one kind, and what to show of it.
 
@@ -78,23 +83,32 @@ def rows_loss(
         rows: All about videos, or all about key frames.
         numbers: Decides how near numbers share a target.
         live: Run the vision tower, instead of taking its features from the cache.
+        look: Teach heads where to look, too.
     """
-    batch, states, middle = packed_states(model, rows, live)
+    batch, last, states = packed_states(model, rows, live)
     row, at = batch.learned.unbind(1)
-    logits = model.lm_head(states[row, at - 1])
+    logits = model.lm_head(last[row, at - 1])
     target = batch.ids[row, at]
     loss = numbers.loss(logits, target, batch.is_answer).mean()
-    kind = rows[0].kind
+    kind, written = rows[0].kind, logits.argmax(-1)
+    looking, looked = torch.zeros(()), None
+    if look:
+        looking, looked, _ = look_loss(model, states[LOOK_LAYER], batch, rows, numbers)
     scores = Scores(
         loss=loss.detach(),
-        right=float((logits.argmax(-1) == target).float().mean()),
-        iou=_written_iou(logits.argmax(-1)[batch.is_answer], target[batch.is_answer], numbers, kind),
+        right=float((written == target).float().mean()),
+        iou=_written_iou(written[batch.is_answer], target[batch.is_answer], numbers, kind),
+        looked=looked,
+        found=_found(batch, written, rows, numbers) if kind == "video" else (),
     )
-    return loss + _place_loss(model, place(middle[batch.is_image]), rows, numbers), scores
+    placing = _place_loss(model, place(states[PLACE_LAYER][batch.is_image]), rows, numbers)
+    return loss + placing + looking, scores
 
 
-def packed_states(model: Any, rows: list[PackedRow], live: bool) -> tuple[Batch, torch.Tensor, torch.Tensor]:
-    """The batch that some rows make, and its (B, L, hidden) states: the last, and after ``PLACE_LAYER``."""
+def packed_states(
+    model: Any, rows: list[PackedRow], live: bool
+) -> tuple[Batch, torch.Tensor, tuple[torch.Tensor, ...]]:
+    """The batch that some rows make, and its (B, L, hidden) states: the last, and the input of each layer."""
     batch = collate([packed.row for packed in rows], model.config.text_config.pad_token_id)
     features = torch.cat([_features(model, packed, live) for packed in rows])
     embeds = model.get_input_embeddings()(batch.ids)
@@ -106,7 +120,7 @@ def packed_states(model: Any, rows: list[PackedRow], live: bool) -> tuple[Batch,
         use_cache=False,
         output_hidden_states=True,
     )
-    return batch, output.last_hidden_state, output.hidden_states[PLACE_LAYER]
+    return batch, output.last_hidden_state, output.hidden_states
 
 
 def _features(model: Any, packed: PackedRow, live: bool) -> torch.Tensor:
@@ -154,3 +168,23 @@ def _written_iou(
     true = values[target[is_number]].view(-1, per_answer).tolist()
     iou = box2d_iou if kind == "key" else interval_iou
     return tuple(iou(a, b) if min(a) >= 0 else 0.0 for a, b in zip(found, true, strict=True))
+
+
+def _found(
+    batch: Batch, written: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
+) -> tuple[bool, ...]:
+    """Whether the first time named in each thinking is one at which the object is to be seen."""
+    values = numbers.values["time"]
+    is_time = (values[batch.ids[tuple(batch.learned.T)]] >= 0) & ~batch.is_answer
+    asked: set[tuple[int, int]] = set()
+    found = []
+    for (row, at), token in zip(batch.learned[is_time].tolist(), written[is_time].tolist(), strict=True):
+        branch = int(batch.branch[row, at])
+        if (row, branch) in asked:
+            continue
+        asked.add((row, branch))
+        packed, time_s = rows[row], float(values[token])
+        video, question = packed.room.views.video, packed.questions[branch - 1]
+        nearest = packed.frames[np.abs(video.times_s[packed.frames] - time_s).argmin()]
+        found.append(time_s >= 0 and bool((video.instances[nearest] == question.object_id + 1).any()))
+    return tuple(found)

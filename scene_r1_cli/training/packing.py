@@ -110,6 +110,7 @@ class Batch:
     Attributes:
         ids: (B, L) int64.
         positions: (3, B, L) int64.
+        branch: (B, L) int64, ``FRAME`` for frames and 1, 2, ... for questions.
         mask: (B, 1, L, L) bool, True where a token may look.
         is_image: (B, L) bool.
         learned: (M, 2) int64 row and place of each token to learn.
@@ -118,6 +119,7 @@ class Batch:
 
     ids: torch.Tensor
     positions: torch.Tensor
+    branch: torch.Tensor
     mask: torch.Tensor
     is_image: torch.Tensor
     learned: torch.Tensor
@@ -144,6 +146,7 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     return Batch(
         ids=padded("ids", pad_id),
         positions=torch.from_numpy(positions),
+        branch=branch,
         mask=mask[:, None],
         is_image=padded("is_image", 0).bool(),
         learned=is_reply.nonzero(),

@@ -1,4 +1,4 @@
-"""Makes pocket from nothing: rooms, vision tower on dense labels, language model on cached features, both.
+"""Makes pocket from nothing: its vision tower, its language model, both, and at last where to look.
 
 A plain loop instead of a trainer: the first phase has no text, and the second feeds features instead of
 pixels, which is what makes two cores enough. Kill it at any step; ``resume`` goes on from the last save
@@ -24,7 +24,7 @@ from scene_r1_cli.models.pocket.build import build_model, save_checkpoint
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead, dense_loss
-from scene_r1_cli.training.language import PlaceHead, draw_rows, rows_loss
+from scene_r1_cli.training.language import PlaceHead, Scores, draw_rows, rows_loss
 from scene_r1_cli.training.packing import Packer, SoftNumbers
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames
 from scene_r1_cli.training.replies import box_questions, span_questions
@@ -34,7 +34,7 @@ from scene_r1_cli.training_config import PhaseConfig, PocketConfig
 
 logger = logging.getLogger(__name__)
 
-PHASES = ("vision", "language", "joint")
+PHASES = ("vision", "language", "joint", "look")
 CORPUS_ROOMS = 60
 """Rooms whose sentences and replies the tokenizer learns its words from."""
 
@@ -128,6 +128,9 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
     optimizer = torch.optim.AdamW(trained, lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     if run.optimizer_state is not None:
         optimizer.load_state_dict(run.optimizer_state)
+    # An earlier phase may have trained the tower since.
+    for room in [*run.rooms, *run.val_rooms]:
+        room.features.clear()
     run.model.train()
     saved_s = time.monotonic()
     while run.step < phase.steps:
@@ -138,8 +141,8 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
             if name == "vision":
                 loss, shown = _vision_loss(run, rng)
             else:
-                video = name == "joint" or run.step >= run.config.video_from * phase.steps
-                loss, shown = _text_loss(run, rng, live=name == "joint", video=video)
+                video = name != "language" or run.step >= run.config.video_from * phase.steps
+                loss, shown = _text_loss(run, rng, name, video=video)
                 if name == "joint":
                     dense, seen = _vision_loss(run, rng)
                     loss, shown = loss + dense, shown | seen
@@ -150,7 +153,7 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
         run.step += 1
         if name != "vision" and (run.step % run.config.validate_every == 0 or run.step == phase.steps):
             with torch.autocast("cpu", torch.bfloat16, enabled=run.config.bfloat16):
-                shown |= _validate(run, live=name == "joint")
+                shown |= _validate(run, name)
         progress(name, run.step, phase.steps, {"loss": float(loss.detach()), **shown})
         if time.monotonic() - saved_s > run.config.save_every_s:
             _save(run, state_path, optimizer)
@@ -161,7 +164,7 @@ def _trained(run: _Run, name: str) -> list[torch.nn.Parameter]:
     """Parameters of a phase."""
     vision = [*run.model.model.visual.parameters(), *run.head.parameters()]
     language = [*run.model.model.language_model.parameters(), *run.place.parameters()]
-    return {"vision": vision, "language": language, "joint": [*vision, *language]}[name]
+    return {"vision": vision, "joint": [*vision, *language]}.get(name, language)
 
 
 def _schedule(step: int, phase: PhaseConfig) -> float:
@@ -185,9 +188,9 @@ def _vision_loss(run: _Run, rng: np.random.Generator) -> tuple[torch.Tensor, dic
 
 
 def _text_loss(
-    run: _Run, rng: np.random.Generator, *, live: bool, video: bool
+    run: _Run, rng: np.random.Generator, name: str, *, video: bool
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Loss of replies, on the features of a frozen tower or (``live``) on a tower that learns too.
+    """Loss of replies in a phase: on the features of a frozen tower, or in ``joint`` on one that learns too.
 
     ``video`` False leaves out whole videos: single frames teach finding an object sooner and cost less.
     """
@@ -203,13 +206,19 @@ def _text_loss(
     shown: dict[str, float] = {}
     for kind in ("video", "key"):
         if own := [packed for packed in rows if packed.kind == kind]:
-            loss, scores = rows_loss(run.model, run.place, own, run.numbers, live)
+            loss, scores = _rows_loss(run, own, name)
             total = total + loss
             shown |= {f"{kind}_loss": float(scores.loss), f"{kind}_right": scores.right}
+            if scores.looked is not None:
+                shown[f"{kind}_looked"] = scores.looked
     return total, shown
 
 
-def _validate(run: _Run, live: bool) -> dict[str, float]:
+def _rows_loss(run: _Run, rows: list[PackedRow], name: str) -> tuple[torch.Tensor, Scores]:
+    return rows_loss(run.model, run.place, rows, run.numbers, live=name == "joint", look=name == "look")
+
+
+def _validate(run: _Run, name: str) -> dict[str, float]:
     """Mean loss and IoU on held-out rooms, given the truth up to each token; the same questions each time."""
     rng = np.random.default_rng(0)
     losses: dict[str, list[float]] = {}
@@ -220,9 +229,11 @@ def _validate(run: _Run, live: bool) -> dict[str, float]:
         for kind in ("video", "key"):
             if own := [packed for packed in rows if packed.kind == kind]:
                 with torch.no_grad():
-                    _, scores = rows_loss(run.model, run.place, own, run.numbers, live)
+                    _, scores = _rows_loss(run, own, name)
                 losses.setdefault(f"val_{kind}_loss", []).append(float(scores.loss))
                 losses.setdefault(f"val_{kind}_iou", []).extend(scores.iou)
+                if scores.found:
+                    losses.setdefault("val_found", []).extend(map(float, scores.found))
     run.model.train()
     return {name: float(np.mean(values)) for name, values in losses.items()}
 

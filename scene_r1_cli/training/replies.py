@@ -23,6 +23,7 @@ class Question:
         truth: The span (2,) or box (4,) in what the model writes; empty for "not in this frame".
         label: Class of the object meant.
         color: Its colour; empty if nobody would name one.
+        object_id: The object meant.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Question:
     truth: tuple[float, ...]
     label: str
     color: str
+    object_id: int
 
 
 def span_reply(name: str, seen_s: Sequence[float], run_s: tuple[float, float]) -> str:
@@ -89,7 +91,7 @@ def box_questions(views: RoomViews, frame: int, rng: np.random.Generator, absent
 
 def _question(views: RoomViews, sentence: Sentence, reply: str, truth: tuple[float, ...]) -> Question:
     object_id = sentence.object_id
-    return Question(sentence.text, reply, truth, views.labels[object_id], views.colors[object_id])
+    return Question(sentence.text, reply, truth, views.labels[object_id], views.colors[object_id], object_id)
 
 
 def frame_boxes(instances: np.ndarray) -> dict[int, tuple[Box, int]]:

@@ -112,7 +112,16 @@ BAD_INPUTS = {
         "min_points",
     ),
     "missing config": (lambda f: ["ground", "capture", "x", "--config", "no.yaml", *BOX], 2, "no.yaml"),
-    "no model yet": (lambda f: ["ground", "capture", "the chair"], 4, "--frame N --box"),
+    "real capture for pocket": (
+        lambda f: ["ground", "capture", "the chair"],
+        4,
+        "knows only rooms made by `scener1 rooms`, and capture is not one",
+    ),
+    "a thing pocket does not know": (
+        lambda f: ["ground", "capture", "the mug", "--preset", "pocket"],
+        2,
+        "pocket knows no object that 'the mug' names",
+    ),
     "text model": (
         lambda f: [
             "ground",

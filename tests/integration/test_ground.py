@@ -60,7 +60,7 @@ def prompt_of(label):
     return ("--frame", keyframe.frame_index, "--box", ",".join(str(value) for value in keyframe.box_xyxy_px))
 
 
-def test_demo_grounds_a_held_out_room(work):
+def test_demo_goes_from_sentence_to_box_with_its_reasons(work):
     done = scener1("demo", "--json", "--out", "demo", cwd=work)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -70,6 +70,11 @@ def test_demo_grounds_a_held_out_room(work):
     run = work / "demo"
     page = (run / "report" / "index.html").read_text()
     assert result["query"] in page
+    for rationale in result["rationale"].values():
+        assert "I see" in rationale
+        assert rationale in page
+    exchanges = (run / "queries" / result["scene_id"] / result["query_id"] / "vlm.jsonl").read_text()
+    assert "<think>" in exchanges
     assert list((run / "report" / "frames").glob("*.jpg"))
     assert json.loads((run / "run.json").read_text())["status"] == "done"
     assert json.loads((run / "predictions.jsonl").read_text()) == result
@@ -96,7 +101,7 @@ def test_ground_by_scene_id_with_truth_then_resume_then_overwrite(work, scene, l
     assert loaded["timings_s"] == {"total": 0}, "every stage was loaded"
 
     changed = scener1(*arguments, "--resume", "--set", "lifting.min_points=31", cwd=work)
-    assert set(json.loads(changed.stdout)["timings_s"]) == {"points", "box3d", "total"}
+    assert set(json.loads(changed.stdout)["timings_s"]) == {"surface", "points", "box3d", "total"}
 
     overwritten = scener1(*arguments, "--overwrite", cwd=work)
     assert "masks" in json.loads(overwritten.stdout)["timings_s"]

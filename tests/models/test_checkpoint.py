@@ -107,11 +107,11 @@ def test_a_name_that_is_not_cached_says_how_to_get_it(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pocket", ""])
-def test_pocket_says_that_it_has_no_weights_yet(name):
-    with pytest.raises(SetupError, match="no weights yet") as error:
+def test_pocket_without_its_weights_says_how_to_get_them(name, monkeypatch, tmp_path):
+    monkeypatch.setattr("scene_r1_cli.models.pocket.WEIGHTS_DIR", tmp_path)
+    with pytest.raises(SetupError, match="weights of pocket are missing") as error:
         load(name)
-    assert "--frame N --box" in error.value.hint
-    assert "--preset" in error.value.hint
+    assert "train-sft" in error.value.hint
 
 
 def test_family_can_be_given_and_is_checked(copy):

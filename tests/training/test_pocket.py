@@ -23,6 +23,7 @@ CONFIG = PocketConfig(
     vision=PhaseConfig(steps=2, learning_rate=1e-3),
     language=PhaseConfig(steps=2, learning_rate=1e-3),
     joint=PhaseConfig(steps=2, learning_rate=1e-3),
+    look=PhaseConfig(steps=2, learning_rate=1e-3),
 )
 
 
@@ -49,7 +50,7 @@ def _weights(folder):
     return load_file(folder / "model.safetensors")
 
 
-@pytest.mark.parametrize(("phase", "step"), [("vision", 2), ("language", 1), ("joint", 1)])
+@pytest.mark.parametrize(("phase", "step"), [("vision", 2), ("language", 1), ("joint", 1), ("look", 1)])
 def test_a_killed_run_resumes_to_the_same_weights(rooms, tmp_path, phase, step):
     whole = pocket.train_pocket(CONFIG, tmp_path / "whole", resume=False, progress=lambda *_: None)
 

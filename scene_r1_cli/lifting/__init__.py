@@ -1,0 +1,1 @@
+"""Steps of lifting masks to points, each a pure function of views that one screen can hold."""
