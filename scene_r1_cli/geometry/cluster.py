@@ -44,9 +44,7 @@ def main_parts(
     """
     if not keep.any():
         return keep
-    pairs = grid.neighbour_pairs(reach)
-    pairs = pairs[keep[pairs[:, 0]] & keep[pairs[:, 1]]]
-    part = connected_parts(len(grid), pairs)
+    part = connected_parts(len(grid), grid.neighbour_pairs(reach, keep))
     weight = np.bincount(part, weights=np.where(keep, weights, 0))
     good = weight >= min_share * weight.max()
     good &= weight > 0

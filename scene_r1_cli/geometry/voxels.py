@@ -52,16 +52,24 @@ class VoxelGrid:
         voxel[inside] = self.index[_flatten(coordinates[inside], self.shape)]
         return voxel
 
-    def neighbour_pairs(self, reach: int = 1) -> np.ndarray:
-        """(E, 2) int32 pairs of occupied voxels, first < second, at most ``reach`` cells apart."""
-        coordinates = self.coordinates
+    def neighbour_pairs(self, reach: int = 1, among: np.ndarray | None = None) -> np.ndarray:
+        """(E, 2) int32 pairs of occupied voxels, first < second, at most ``reach`` cells apart.
+
+        ``among`` (V,) bool: pairs of these only.
+        """
+        chosen = np.arange(len(self)) if among is None else np.flatnonzero(among)
+        index = self.index
+        if among is not None:
+            index = np.full_like(index, -1)
+            index[self.cells[chosen]] = chosen
+        coordinates = self.coordinates[chosen]
         steps = HALF_NEIGHBOURS if reach == 1 else _half_steps(reach)
         pairs = []
         for step in steps:
             other = coordinates + step
             inside = ((other >= 0) & (other < self.shape)).all(axis=1)
-            neighbour = self.index[_flatten(other[inside], self.shape)]
-            here = np.flatnonzero(inside)[neighbour >= 0]
+            neighbour = index[_flatten(other[inside], self.shape)]
+            here = chosen[inside][neighbour >= 0]
             pairs.append(np.stack([here, neighbour[neighbour >= 0]], axis=1).astype(np.int32))
         return np.concatenate(pairs)
 

@@ -73,7 +73,6 @@ def fuse_views(
         StageFailure: Fewer than ``min_points`` points agree.
     """
     points = np.concatenate([view.points_world_m for view in views])
-    view_of_point = np.repeat(np.arange(len(views)), [len(view.points_world_m) for view in views])
     if len(points) < config.min_points:
         raise StageFailure(
             "points", f"{len(points)} depth readings lie on the object, {config.min_points} are needed"
@@ -81,8 +80,13 @@ def fuse_views(
     grid, voxel = voxelize(points, config.voxel_m)
     count = np.bincount(voxel, minlength=len(grid))
     means = mean_per_voxel(points, voxel, count).astype(np.float32)
-    pairs = np.unique(voxel.astype(np.int64) * len(views) + view_of_point)
-    view_counts = np.bincount(pairs // len(views), minlength=len(grid)).astype(np.int32)
+    view_counts = np.zeros(len(grid), dtype=np.int32)
+    first = 0
+    for view in views:
+        reached = np.zeros(len(grid), dtype=bool)
+        reached[voxel[first : first + len(view.points_world_m)]] = True
+        view_counts += reached
+        first += len(view.points_world_m)
     keep = np.ones(len(grid), dtype=bool)
     if config.vote and len(views) > 1:
         keep = vote(scene, views, means, config.min_view_share)

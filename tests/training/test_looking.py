@@ -1,0 +1,76 @@
+"""Which tokens the taught heads should look at while a number is written."""
+
+import numpy as np
+import pytest
+import torch
+
+from scene_r1_cli.models.pocket.build import build_model
+from scene_r1_cli.models.pocket.tokens import build_tokenizer
+from scene_r1_cli.training.language import packed_states
+from scene_r1_cli.training.looking import LOOK_LAYER, look_loss, shown_cells
+from scene_r1_cli.training.packing import Packer, SoftNumbers
+from scene_r1_cli.training.pocket_data import TrainingRoom, key_row, video_row
+from tests.training.views import block_views
+
+
+def test_cells_of_an_object_are_those_it_covers_a_quarter_of():
+    instances = np.zeros((56, 84), np.uint8)
+    instances[0:28, 0:28] = 3
+    instances[0:28, 28:34] = 3  # less than a quarter of its cell
+    assert shown_cells(instances, 2).tolist() == [True, False, False, False, False, False]
+
+
+def test_a_tiny_object_has_its_fullest_cell_and_an_absent_one_none():
+    instances = np.zeros((56, 84), np.uint8)
+    instances[27:33, 60:64] = 1
+    assert shown_cells(instances, 0).tolist() == [False, False, False, False, False, True]
+    assert not shown_cells(instances, 5).any()
+
+
+@pytest.fixture(scope="module")
+def parts():
+    room = TrainingRoom.of(block_views())
+    tokenizer = build_tokenizer(["the chair the lamp by the chair I see red at seconds"])
+    return room, build_model(tokenizer, 0), Packer(tokenizer), SoftNumbers(tokenizer, 2.0, 0.3)
+
+
+def attention(parts, packed):
+    """Loss, share and count of one row, where every token is looked at alike."""
+    _, model, _, numbers = parts
+    projection = model.model.language_model.layers[LOOK_LAYER].self_attn.q_proj
+    with torch.no_grad():
+        projection.weight.zero_()
+        projection.bias.zero_()
+        batch, _, states = packed_states(model, [packed], live=True)
+        return batch, look_loss(model, states[LOOK_LAYER], batch, [packed], numbers)
+
+
+def test_times_look_at_the_object_in_the_frame_of_that_time(parts):
+    room, _, packer, numbers = parts
+    packed = video_row(room, packer, 10, np.random.default_rng(0))
+    batch, (loss, share, count) = attention(parts, packed)
+    is_time = numbers.values["time"][batch.ids[0]] >= 0
+    expected = []
+    for at in batch.learned[~batch.is_answer, 1].tolist():
+        if is_time[at]:
+            question = packed.questions[int(batch.branch[0, at]) - 1]
+            frame = room.views.video.times_s.tolist().index(float(numbers.values["time"][batch.ids[0, at]]))
+            shown = shown_cells(room.views.video.instances[frame], question.object_id).sum()
+            expected.append(shown / int(batch.mask[0, 0, at - 1].sum()))
+    # The chair is named in frames 1 and 2, the lamp in all four.
+    assert count == 2 * len(expected) == 12
+    assert share == pytest.approx(np.mean(expected), rel=1e-4)
+    assert float(loss) == pytest.approx(-np.mean(np.log(expected)), rel=1e-4)
+
+
+def test_corners_look_at_the_object_and_an_absent_one_at_nothing(parts):
+    room, _, packer, _ = parts
+    # Key frame 0 shows the lamp alone, which is asked about; the chair is not there.
+    packed = key_row(room, 0, packer, 10, np.random.default_rng(0))
+    _, (_, share, count) = attention(parts, packed)
+    boxes = [question for question in packed.questions if question.truth]
+    assert count == 2 * 4 * len(boxes)
+    assert len(boxes) < len(packed.questions)
+    assert 0 < share < 0.5
+    nothing = [question for question in packed.questions if not question.truth]
+    assert nothing[0].object_id == 0
