@@ -102,8 +102,9 @@ def fuse_scene(scene: Scene, config: SurfaceConfig) -> SceneSurface | None:
     Returns:
         The surface, ``source`` ``fused``; None if the depth images show none.
     """
-    import open3d as o3d
+    import open3d
 
+    o3d: Any = open3d  # Its stubs refuse tuples and arrays, which it takes.
     grid = o3d.t.geometry.VoxelBlockGrid(
         ("tsdf", "weight", "color"),
         (o3d.core.float32, o3d.core.float32, o3d.core.float32),
@@ -200,7 +201,7 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
     import open3d as o3d
 
     # A mesh that cannot be read comes back empty.
-    vertices = np.asarray(o3d.io.read_triangle_mesh(str(mesh_path)).vertices)
+    vertices = np.asarray(o3d.io.read_triangle_mesh(mesh_path).vertices)
     if not len(vertices):
         raise InputError(f"The mesh {mesh_path} is damaged or empty.")
     try:

@@ -54,7 +54,7 @@ def superpoint_shares(
         points_world_m, distance_upper_bound=ON_SURFACE_M
     )
     on_surface = np.isfinite(distance)
-    superpoint = surface.superpoints[near[nearest[on_surface]]]
+    superpoint = surface.superpoints[near[np.asarray(nearest)[on_surface]]]
     # A superpoint that no view saw says nothing against the point that lies on it.
     weighed = np.where(seen_of > 0, inside_of / np.maximum(seen_of, 1), 1.0)
     shares[on_surface] = weighed[superpoint]

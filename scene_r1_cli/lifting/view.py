@@ -28,6 +28,10 @@ NEAR_M = 0.25
 """Nearest depth a sensor reads: bounds the parallax between the colour and the depth image."""
 
 
+MAX_VIEW_POINTS = 6_000
+"""Points of one view; of an object that fills the image every n-th says as much."""
+
+
 @dataclass(frozen=True)
 class LiftedView:
     """What one frame's mask gives.
@@ -38,7 +42,7 @@ class LiftedView:
             another view's mistake.
         crop: Where the mask lies in it, with a margin.
         mask: (h, w) bool on the depth grid, False where there is no reading.
-        points_world_m: (N, 3) float32 of the mask after erosion.
+        points_world_m: (N, 3) float32 of the mask after erosion; at most MAX_VIEW_POINTS, evenly spread.
     """
 
     frame_index: int
@@ -81,7 +85,8 @@ def lift_view(scene: Scene, frame_mask: FrameMask, config: LiftingConfig) -> Lif
     depth_m, mask, rays = depth_m[window], mask[window], rays[window]
     solid = erode_mask(mask, depth_m, config)
     world_from_camera = scene.world_from_depth_camera(frame_mask.frame_index)
-    points = transform_points(world_from_camera, rays[solid] * depth_m[solid, None])
+    step = -(-int(solid.sum()) // MAX_VIEW_POINTS)
+    points = transform_points(world_from_camera, (rays[solid] * depth_m[solid, None])[::step])
     return LiftedView(frame_mask.frame_index, whole_depth_m, crop, mask, points)
 
 

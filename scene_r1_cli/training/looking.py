@@ -1,7 +1,8 @@
 """Teaches some heads of the language model where to look while it writes a time or a corner.
 
 Which of 32 frames shows the chair meant is learnt from one written number per question only with very much
-patience; rooms know which patches show it, so the attention itself is taught.
+patience; rooms know which patches show it, so the attention itself is taught, and so is what the heads carry
+over from there: the time of the frame.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def look_loss(
 ) -> tuple[torch.Tensor, float, float]:
     """Cross entropy of the taught heads' attention with the patches that show the object.
 
-    Each time named in the thinking looks at the frame of that time, each corner of a box at the key frame.
+    The first time named in the thinking looks at all frames that show it, as each is a right one; the others
+    look at the frame of their time, and each corner of a box at the key frame. What is read in the frame of a
+    time must be that time, too.
 
     Args:
         model: pocket.
@@ -52,9 +55,10 @@ def look_loss(
         cos,
         sin,
     )
-    losses, shares = [], []
+    values = attention.v_proj(normed).view(shape).transpose(1, 2)
+    losses, shares, copied = [], [], []
     for index, packed in enumerate(rows):
-        places, targets = _targets(batch, index, packed, numbers)
+        places, targets, own = _targets(batch, index, packed, numbers)
         if not len(places):
             continue
         scores = queries[index, :LOOK_HEADS, places] @ keys[index, :LOOK_HEADS].transpose(1, 2)
@@ -62,47 +66,69 @@ def look_loss(
         seen = (scores.log_softmax(dim=-1).masked_fill(~targets, -torch.inf)).logsumexp(dim=-1)
         losses.append(-seen.flatten())
         shares.append(seen.detach().exp().flatten())
+        if packed.kind == "video":
+            evenly = (own / own.sum(dim=1, keepdim=True)).to(values.dtype)
+            read = (evenly @ values[index, :LOOK_HEADS]).transpose(0, 1).flatten(1)
+            carried = read @ attention.o_proj.weight[:, : read.shape[1]].T.to(read.dtype)
+            logits = model.lm_head(model.model.language_model.norm(carried))
+            written = batch.ids[index, places + 1]
+            copied.append(numbers.loss(logits, written, torch.ones(len(written), dtype=torch.bool)))
     if not losses:
         return torch.zeros(()), 0.0, 0
     every = torch.cat(losses)
-    return every.mean(), float(torch.cat(shares).mean()), len(every)
+    total = every.mean() + (torch.cat(copied).mean() if copied else 0.0)
+    return total, float(torch.cat(shares).mean()), len(every)
 
 
 def _targets(
     batch: Batch, index: int, packed: PackedRow, numbers: SoftNumbers
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(M,) places of a row that are about to write a number, and (M, L) tokens each should look at."""
-    own = batch.learned[:, 0] == index
-    at, is_answer = batch.learned[own, 1], batch.is_answer[own]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Where a row's numbers should look.
+
+    Returns:
+        (M,) places that are about to write a number, (M, L) tokens each may look at, and (M, L) those of them
+        in the number's own frame.
+    """
+    mine = batch.learned[:, 0] == index
+    at, is_answer = batch.learned[mine, 1], batch.is_answer[mine]
     video = packed.kind == "video"
     value = numbers.values["time" if video else "coordinate"][batch.ids[index, at]]
     at = at[(value >= 0) & (is_answer != video)]
     frames = getattr(packed.room.views, packed.kind)
     image_at = batch.is_image[index].nonzero()[:, 0]
-    cells: dict[tuple[int, int], torch.Tensor] = {}
-    places, targets = [], []
+    cells: dict[int, torch.Tensor] = {}
+    begun: set[int] = set()
+    places, targets, own = [], [], []
     for place in at.tolist():
-        question = packed.questions[int(batch.branch[index, place]) - 1]
+        branch = int(batch.branch[index, place])
+        object_id = packed.questions[branch - 1].object_id
+        if object_id not in cells:
+            shown = [shown_cells(frames.instances[frame], object_id) for frame in packed.frames]
+            cells[object_id] = torch.from_numpy(np.stack(shown))
         slot = 0
         if video:
             time_s = float(numbers.values["time"][batch.ids[index, place]])
             slot = int(np.abs(frames.times_s[packed.frames] - time_s).argmin())
-        key = (slot, question.object_id)
-        if key not in cells:
-            cells[key] = torch.from_numpy(
-                shown_cells(frames.instances[packed.frames[slot]], question.object_id)
-            )
-        shown = cells[key]
-        if not shown.any():
+        only = torch.zeros_like(cells[object_id])
+        only[slot] = cells[object_id][slot]
+        is_first = branch not in begun
+        begun.add(branch)
+        if not only.any():
             continue
-        target = torch.zeros(batch.ids.shape[1], dtype=torch.bool)
-        target[image_at[slot * len(shown) : (slot + 1) * len(shown)][shown]] = True
         # The state before a token writes it.
         places.append(place - 1)
-        targets.append(target)
-    if not places:
-        return torch.zeros(0, dtype=torch.long), torch.zeros(0, 0, dtype=torch.bool)
-    return torch.tensor(places), torch.stack(targets)
+        own.append(image_at[only.flatten()])
+        targets.append(image_at[cells[object_id].flatten()] if is_first else own[-1])
+    length = batch.ids.shape[1]
+    return torch.tensor(places, dtype=torch.long), _at(targets, length), _at(own, length)
+
+
+def _at(places: list[torch.Tensor], length: int) -> torch.Tensor:
+    """(M, length) bool, True at each row's places."""
+    mask = torch.zeros(len(places), length, dtype=torch.bool)
+    for row, at in enumerate(places):
+        mask[row, at] = True
+    return mask
 
 
 def shown_cells(instances: np.ndarray, object_id: int) -> np.ndarray:

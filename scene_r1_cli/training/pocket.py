@@ -27,7 +27,7 @@ from scene_r1_cli.training.dense import DenseHead, dense_loss
 from scene_r1_cli.training.language import PlaceHead, Scores, draw_rows, rows_loss
 from scene_r1_cli.training.packing import Packer, SoftNumbers
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames
-from scene_r1_cli.training.replies import box_questions, span_questions
+from scene_r1_cli.training.replies import box_questions, frames_in, name_of, span_reply
 from scene_r1_cli.training.room_views import make_views
 from scene_r1_cli.training.warm_start import warm_start
 from scene_r1_cli.training_config import PhaseConfig, PocketConfig
@@ -110,12 +110,15 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
 
 
 def _corpus(rooms: list[TrainingRoom]) -> list[str]:
-    """Texts that the tokenizer learns words from."""
+    """Texts that the tokenizer learns words from: sentences, and replies about their main run and a frame."""
     rng = np.random.default_rng(0)
     texts: list[str] = []
     for room in rooms:
-        questions = span_questions(room.views) + box_questions(room.views, 0, rng)
-        texts += [text for question in questions for text in (question.text, question.reply)]
+        for sentence in room.views.sentences:
+            if len(seen_s := frames_in(room.views, sentence.run_s)):
+                name = name_of(room.views, sentence.object_id)
+                texts += [sentence.text, span_reply(name, seen_s.tolist(), sentence.run_s)]
+        texts += [text for q in box_questions(room.views, 0, rng) for text in (q.text, q.reply)]
     return texts
 
 

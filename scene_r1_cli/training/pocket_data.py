@@ -69,7 +69,7 @@ class PackedRow:
 def video_row(room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator) -> PackedRow | None:
     """Up to ``count`` span questions about a whole video; None if there are none."""
     views = room.views
-    questions = _some(span_questions(views), count, rng)
+    questions = _some(span_questions(views, rng), count, rng)
     if not questions:
         return None
     asked = [(span_prompt(question.text, views.duration_s), question.reply) for question in questions]

@@ -35,7 +35,7 @@ class Question:
 
 
 def span_reply(name: str, seen_s: Sequence[float], run_s: tuple[float, float]) -> str:
-    """Names the object and the times of the frames that show it, then the run they belong to."""
+    """Names the object, the time of one frame that shows it, those of the run's others, and the run."""
     times = ", ".join(f"{time_s:.1f}" for time_s in seen_s)
     answer = f"{run_s[0]:.1f}s to {run_s[1]:.1f}s"
     return f"<think>I see the {name} at {times} seconds.</think><answer>{answer}</answer>"
@@ -55,15 +55,33 @@ def name_of(views: RoomViews, object_id: int) -> str:
     return f"{views.colors[object_id]} {views.labels[object_id]}".strip()
 
 
-def span_questions(views: RoomViews) -> list[Question]:
-    """Every sentence about a run that at least one frame of the video falls into."""
+def frames_in(views: RoomViews, run_s: tuple[float, float]) -> np.ndarray:
+    """Times of the video's frames that fall into a run."""
+    times_s = views.video.times_s
+    return times_s[(times_s >= run_s[0]) & (times_s < run_s[1])]
+
+
+def span_questions(views: RoomViews, rng: np.random.Generator) -> list[Question]:
+    """Every sentence about an object that a frame of the video shows.
+
+    An object is seen in several runs, and each is a right answer. One frame is drawn, by how large it shows
+    the object; it is named first, and the run it lies in is the answer: what is seen best is what is found
+    first, and its run is read off from there.
+    """
+    times_s, frames = views.video.times_s, views.video.instances.reshape(len(views.video.times_s), -1)
+    shown = np.stack([np.bincount(frame, minlength=len(views.labels) + 1)[1:] for frame in frames])
     questions = []
     for sentence in views.sentences:
-        start_s, end_s = sentence.run_s
-        seen_s = views.video.times_s[(views.video.times_s >= start_s) & (views.video.times_s < end_s)]
-        if len(seen_s):
-            reply = span_reply(name_of(views, sentence.object_id), seen_s.tolist(), sentence.run_s)
-            questions.append(_question(views, sentence, reply, sentence.run_s))
+        seen = [frames_in(views, run_s) for run_s in sentence.runs_s]
+        weights = shown[:, sentence.object_id] * np.isin(times_s, np.concatenate(seen))
+        if not weights.any():
+            continue
+        first_s = float(rng.choice(times_s, p=weights / weights.sum()))
+        run = next(index for index, of_run in enumerate(seen) if first_s in of_run)
+        others_s = [time_s for time_s in seen[run].tolist() if time_s != first_s]
+        run_s = sentence.runs_s[run]
+        reply = span_reply(name_of(views, sentence.object_id), [first_s, *others_s], run_s)
+        questions.append(_question(views, sentence, reply, run_s))
     return questions
 
 

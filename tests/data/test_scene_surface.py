@@ -73,7 +73,7 @@ def write_mesh(folder, segments):
     import open3d as o3d
 
     mesh = o3d.geometry.TriangleMesh.create_box()
-    o3d.io.write_triangle_mesh(str(folder / "mesh.ply"), mesh)
+    o3d.io.write_triangle_mesh(folder / "mesh.ply", mesh)
     (folder / "segs.json").write_text(json.dumps({"segIndices": segments}))
     return folder / "mesh.ply", folder / "segs.json"
 

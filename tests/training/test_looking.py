@@ -45,22 +45,27 @@ def attention(parts, packed):
         return batch, look_loss(model, states[LOOK_LAYER], batch, [packed], numbers)
 
 
-def test_times_look_at_the_object_in_the_frame_of_that_time(parts):
+def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_frame(parts):
     room, _, packer, numbers = parts
     packed = video_row(room, packer, 10, np.random.default_rng(0))
     batch, (loss, share, count) = attention(parts, packed)
     is_time = numbers.values["time"][batch.ids[0]] >= 0
-    expected = []
+    expected, begun = [], set()
     for at in batch.learned[~batch.is_answer, 1].tolist():
         if is_time[at]:
-            question = packed.questions[int(batch.branch[0, at]) - 1]
+            branch = int(batch.branch[0, at])
             frame = room.views.video.times_s.tolist().index(float(numbers.values["time"][batch.ids[0, at]]))
-            shown = shown_cells(room.views.video.instances[frame], question.object_id).sum()
+            frames = [frame] if branch in begun else range(4)
+            begun.add(branch)
+            object_id = packed.questions[branch - 1].object_id
+            shown = sum(shown_cells(room.views.video.instances[f], object_id).sum() for f in frames)
             expected.append(shown / int(batch.mask[0, 0, at - 1].sum()))
     # The chair is named in frames 1 and 2, the lamp in all four.
     assert count == 2 * len(expected) == 12
+    assert len(set(expected)) > 2
     assert share == pytest.approx(np.mean(expected), rel=1e-4)
-    assert float(loss) == pytest.approx(-np.mean(np.log(expected)), rel=1e-4)
+    # Beside it stands the cross entropy of what is read there, which is never negative.
+    assert float(loss) > -np.mean(np.log(expected))
 
 
 def test_corners_look_at_the_object_and_an_absent_one_at_nothing(parts):

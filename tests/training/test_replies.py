@@ -1,5 +1,8 @@
 """What pocket is taught to write is what the parsers read."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,10 +28,30 @@ def test_a_box_reply_parses_to_the_box_or_to_nothing(box, parsed):
     assert parse_boxes(box_reply("red chair", "chair", 3.0, box)) == parsed
 
 
-def test_span_questions_name_the_frames_inside_the_run():
-    chair, lamp = span_questions(block_views())
-    assert chair.reply.startswith("<think>I see the red chair at 2.0, 4.0 seconds.</think>")
-    assert lamp.reply.startswith("<think>I see the lamp at 0.0, 2.0, 4.0, 6.0 seconds.</think>")
+def test_span_questions_name_a_frame_and_then_the_others_of_its_run():
+    firsts = set()
+    for seed in range(20):
+        chair, lamp = span_questions(block_views(), np.random.default_rng(seed))
+        assert chair.reply.split("</think>")[0] in {
+            "<think>I see the red chair at 2.0, 4.0 seconds.",
+            "<think>I see the red chair at 4.0, 2.0 seconds.",
+        }
+        first, *others = (float(text) for text in re.findall(r"\d\.\d", lamp.reply)[:4])
+        assert others == [time_s for time_s in (0.0, 2.0, 4.0, 6.0) if time_s != first]
+        firsts.add(first)
+    assert firsts == {0.0, 2.0, 4.0, 6.0}
+
+
+def test_every_run_is_asked_for_by_how_large_it_shows_the_object():
+    views = block_views()
+    lamp = replace(views.sentences[1], runs_s=((0.0, 1.0), (3.0, 5.0)), run_s=(3.0, 5.0))
+    views.video.instances[2][views.video.instances[2] == 2] = 0
+    views.video.instances[2, 0, :3] = 2
+    views = replace(views, sentences=(lamp,))
+    runs = [span_questions(views, np.random.default_rng(seed))[0].truth for seed in range(200)]
+    large = (views.video.instances[0] == 2).sum()
+    assert runs.count((0.0, 1.0)) / 200 == pytest.approx(large / (large + 3), abs=0.05)
+    assert runs.count((3.0, 5.0)) == 200 - runs.count((0.0, 1.0))
 
 
 def test_box_questions_ask_what_is_there_and_what_is_not():
