@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from benchmarks import lifting_rooms, mask_errors, peer_recipes
 from scene_r1_cli.config import LiftingConfig
@@ -36,23 +37,10 @@ from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.data.scene_surface import SceneSurface
 from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.geometry.boxes import aabb_iou
+from scene_r1_cli.models.presets import ablation_paths
 from scene_r1_cli.stages.box3d import fit_boxes
 from scene_r1_cli.stages.points import lift_points
 from scene_r1_cli.types import Box3D, FrameMask, Scene
-
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "ours": {},
-    "- mask erosion": {"erode_mask_px": 0},
-    "- depth edges": {"erode_edges_px": 0},
-    "- vote": {"vote": False},
-    "- superpoints": {"superpoints": False},
-    "- outliers": {"remove_outliers": False},
-    "- largest cluster": {"largest_cluster": False},
-    "- contact": {"contact": False},
-    "- flat faces": {"flatten_m": 0.0},
-    "- trim": {"trim": 0.0},
-}
-"""Our rows: what differs from the default LiftingConfig. A new step adds its row here."""
 
 SCANNET = "ours, surface: scannet"
 """Ours on a noise-free mesh with given segments, as ScanNet has them; all other rows of ours fuse one."""
@@ -83,6 +71,16 @@ METRICS: dict[str, Callable[[Row], float]] = {
 }
 
 
+def ablations() -> dict[str, dict[str, Any]]:
+    """Our rows: what differs from the default LiftingConfig, as configs/ground/ablation-*.yaml have it."""
+    rows: dict[str, dict[str, Any]] = {"ours": {}}
+    for path in ablation_paths():
+        settings = yaml.safe_load(path.read_text()).get("lifting")
+        if settings:
+            rows[path.stem.replace("ablation-no-", "- ")] = settings
+    return rows
+
+
 def our_recipe(overrides: dict[str, Any], surface: SceneSurface | None) -> peer_recipes.Recipe:
     """Our lifting and fit with some settings changed, called as the peers are."""
     config = LiftingConfig(**overrides)
@@ -103,7 +101,7 @@ def all_methods(fused: SceneSurface | None, given: SceneSurface | None) -> dict[
         fused: Surface of the room's own depth images.
         given: The room's mesh and segments.
     """
-    ours = {name: our_recipe(overrides, fused) for name, overrides in ABLATIONS.items()}
+    ours = {name: our_recipe(overrides, fused) for name, overrides in ablations().items()}
     return ours | {SCANNET: our_recipe({}, given)} | peer_recipes.RECIPES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import KDTree
 
-from scene_r1_cli.geometry.voxels import VoxelGrid, connected_parts
+from scene_r1_cli.geometry.voxels import VoxelGrid
 
 
 def statistical_inliers(points_m: np.ndarray, neighbours: int, std_ratio: float) -> np.ndarray:
@@ -44,8 +44,7 @@ def main_parts(
     """
     if not keep.any():
         return keep
-    part = connected_parts(len(grid), grid.neighbour_pairs(reach, keep))
+    part = grid.parts(keep, reach)
     weight = np.bincount(part, weights=np.where(keep, weights, 0))
-    good = weight >= min_share * weight.max()
-    good &= weight > 0
+    good = (weight >= min_share * weight.max()) & (weight > 0)
     return keep & good[part]

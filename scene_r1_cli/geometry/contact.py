@@ -27,6 +27,9 @@ MIN_SHARE = 0.9
 SAMPLES = 6
 """Points tested along a column."""
 
+MAX_COLUMNS = 300
+"""Columns tested for a plane; of more, every n-th."""
+
 MAX_PIERCING = 0.05
 """Share of the object's points that may lie beyond a plane that it is said to touch."""
 
@@ -56,6 +59,7 @@ def contact_points(
         (K, 3) float32 points on the planes; none if the object touches nothing.
     """
     added = [np.zeros((0, 3))]
+    wide_gaps = []
     for plane, samples in planes:
         distance = plane.distance_m(points_m)
         if (distance < -TOUCH_M / 2).mean() > MAX_PIERCING or distance.min() > REACH_M:
@@ -70,8 +74,16 @@ def contact_points(
         if plane.normal[2] > UPWARD and close.sum() >= 3:
             added.append(feet[close])
         wide = ~close & (gaps <= REACH_M)
-        if wide.sum() >= 3 and _share_hidden(bases[wide], gaps[wide], plane, is_empty) >= MIN_SHARE:
-            added.append(feet[wide])
+        if wide.sum() >= 3:
+            wide_gaps.append((_inside_gaps(bases[wide], gaps[wide], plane), feet[wide]))
+    if wide_gaps:
+        places = np.concatenate([columns.reshape(-1, 3) for columns, _ in wide_gaps])
+        empty = np.any(is_empty(places).reshape(-1, SAMPLES), axis=1)
+        first = 0
+        for columns, feet in wide_gaps:
+            if 1 - np.mean(empty[first : first + len(columns)]) >= MIN_SHARE:
+                added.append(feet)
+            first += len(columns)
     return np.concatenate(added).astype(np.float32)
 
 
@@ -90,11 +102,10 @@ def _columns(
     return points_m[lowest].astype(np.float64), distance_m[lowest].astype(np.float64)
 
 
-def _share_hidden(bases_m: np.ndarray, gaps_m: np.ndarray, plane: Plane, is_empty: Emptiness) -> float:
-    """Share of columns in which no sample between the object and the plane was seen to be empty."""
-    step = max(1, len(bases_m) // 300)
+def _inside_gaps(bases_m: np.ndarray, gaps_m: np.ndarray, plane: Plane) -> np.ndarray:
+    """(C, SAMPLES, 3) places along some of the columns between the object and the plane."""
+    step = max(1, len(bases_m) // MAX_COLUMNS)
     bases, gaps = bases_m[::step], gaps_m[::step]
     # Not at the ends, where noise lets a camera look through the surfaces themselves.
     along = np.linspace(0.15, 0.85, SAMPLES)
-    samples = bases[:, None] - (gaps[:, None] * along)[..., None] * plane.normal
-    return float(1 - is_empty(samples.reshape(-1, 3)).reshape(-1, SAMPLES).any(axis=1).mean())
+    return bases[:, None] - (gaps[:, None] * along)[..., None] * plane.normal

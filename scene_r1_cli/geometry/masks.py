@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from scene_r1_cli.geometry.camera import project
@@ -14,15 +15,10 @@ Crop = tuple[int, int, int, int]
 
 def dilate(mask: np.ndarray, radius_px: int = 1) -> np.ndarray:
     """Grow an (H, W) bool mask by a square of side ``2 * radius_px + 1``; radius 0 is the mask itself."""
-    grown = mask
-    for _ in range(radius_px):
-        wide = grown.copy()
-        wide[:, 1:] |= grown[:, :-1]
-        wide[:, :-1] |= grown[:, 1:]
-        grown = wide.copy()
-        grown[1:] |= wide[:-1]
-        grown[:-1] |= wide[1:]
-    return grown
+    if radius_px == 0 or not mask.size:
+        return mask
+    side = 2 * radius_px + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
 
 
 def erode(mask: np.ndarray, radius_px: int = 1) -> np.ndarray:
@@ -138,11 +134,11 @@ def look_up(mask_crop: np.ndarray, crop: Crop, pixels_xy: np.ndarray) -> np.ndar
     Returns:
         (...) bool.
     """
-    rounded = np.rint(np.nan_to_num(pixels_xy, nan=-1e6)).astype(np.int64)
-    column, row = rounded[..., 0] - crop[0], rounded[..., 1] - crop[1]
-    height, width = mask_crop.shape
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return inside & mask_crop[np.where(inside, row, 0), np.where(inside, column, 0)]
+    column, row = np.rint(pixels_xy[..., 0]), np.rint(pixels_xy[..., 1])
+    with np.errstate(invalid="ignore"):
+        found = (column >= crop[0]) & (column < crop[2]) & (row >= crop[1]) & (row < crop[3])
+    found[found] = mask_crop[row[found].astype(np.int64) - crop[1], column[found].astype(np.int64) - crop[0]]
+    return found
 
 
 def splat_to_color(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from scene_r1_cli.geometry.transforms import transform_points
 from scene_r1_cli.geometry.visibility import depth_edges
@@ -103,8 +103,8 @@ def fuse_surface(
 
 def _normals(depth_m: np.ndarray, solid: np.ndarray, rays: np.ndarray, reach_px: int = 2) -> np.ndarray:
     """(h, w, 3) float32 unit normals in the camera frame, zero where a neighbour is missing."""
-    weight = ndimage.uniform_filter(solid.astype(np.float32), 5, mode="constant")
-    smooth = ndimage.uniform_filter(np.where(solid, depth_m, 0).astype(np.float32), 5, mode="constant")
+    weight = cv2.blur(solid.astype(np.float32), (5, 5), borderType=cv2.BORDER_CONSTANT)
+    smooth = cv2.blur(np.where(solid, depth_m, 0).astype(np.float32), (5, 5), borderType=cv2.BORDER_CONSTANT)
     usable = weight > 0.3
     points = rays * np.where(usable, smooth / np.maximum(weight, 1e-6), 0)[..., None]
     r = reach_px

@@ -82,15 +82,17 @@ def classify_points(
         behind the camera).
     """
     pixels_xy, z = project(camera, transform_points(invert(world_from_camera), points_world_m))
-    column = np.rint(np.nan_to_num(pixels_xy[:, 0], nan=-1e6)).astype(np.int64) - offset_xy[0]
-    row = np.rint(np.nan_to_num(pixels_xy[:, 1], nan=-1e6)).astype(np.int64) - offset_xy[1]
+    column, row = np.rint(pixels_xy[:, 0]), np.rint(pixels_xy[:, 1])
+    x0, y0 = offset_xy
     height, width = depth_m.shape
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    reading = np.zeros(len(z), dtype=np.float32)
-    reading[inside] = depth_m[row[inside], column[inside]]
-    tolerance = agreement_tolerance_m(z, slack_m)
-    state = np.full(len(z), SEEN, dtype=np.int8)
-    state[reading < z - tolerance] = HIDDEN
-    state[reading > z + tolerance] = EMPTY
-    state[~((reading > 0) & np.isfinite(reading))] = UNKNOWN
+    state = np.full(len(z), UNKNOWN, dtype=np.int8)
+    with np.errstate(invalid="ignore"):
+        inside = (column >= x0) & (column < x0 + width) & (row >= y0) & (row < y0 + height)
+        at = np.flatnonzero(inside)
+        reading = depth_m[row[at].astype(np.int64) - y0, column[at].astype(np.int64) - x0]
+        usable = (reading > 0) & (reading < np.inf)
+    at, reading = at[usable], reading[usable]
+    behind = reading - z[at]
+    tolerance = agreement_tolerance_m(z[at], slack_m)
+    state[at] = np.where(behind < -tolerance, HIDDEN, np.where(behind > tolerance, EMPTY, SEEN))
     return state, pixels_xy

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -46,32 +49,54 @@ class VoxelGrid:
 
     def lookup(self, points_m: np.ndarray) -> np.ndarray:
         """(N,) int32 voxel of each (N, 3) point; -1 outside the grid or in an empty cell."""
-        coordinates = np.floor((points_m - self.origin_m) / self.voxel_m).astype(np.int64)
-        inside = ((coordinates >= 0) & (coordinates < self.shape)).all(axis=1)
+        coordinates = [
+            np.floor((points_m[:, axis] - self.origin_m[axis]) / self.voxel_m).astype(np.int64)
+            for axis in range(3)
+        ]
+        inside = np.ones(len(points_m), dtype=bool)
+        for along, length in zip(coordinates, self.shape, strict=True):
+            inside &= (along >= 0) & (along < length)
         voxel = np.full(len(points_m), -1, dtype=np.int32)
-        voxel[inside] = self.index[_flatten(coordinates[inside], self.shape)]
+        voxel[inside] = self.index[_flatten([along[inside] for along in coordinates], self.shape)]
         return voxel
 
-    def neighbour_pairs(self, reach: int = 1, among: np.ndarray | None = None) -> np.ndarray:
-        """(E, 2) int32 pairs of occupied voxels, first < second, at most ``reach`` cells apart.
-
-        ``among`` (V,) bool: pairs of these only.
-        """
-        chosen = np.arange(len(self)) if among is None else np.flatnonzero(among)
-        index = self.index
-        if among is not None:
-            index = np.full_like(index, -1)
-            index[self.cells[chosen]] = chosen
-        coordinates = self.coordinates[chosen]
-        steps = HALF_NEIGHBOURS if reach == 1 else _half_steps(reach)
+    def neighbour_pairs(self) -> np.ndarray:
+        """(E, 2) int32 pairs of occupied voxels that touch (26 neighbours), first < second."""
+        coordinates = self.coordinates
         pairs = []
-        for step in steps:
+        for step in HALF_NEIGHBOURS:
             other = coordinates + step
             inside = ((other >= 0) & (other < self.shape)).all(axis=1)
-            neighbour = index[_flatten(other[inside], self.shape)]
-            here = chosen[inside][neighbour >= 0]
+            neighbour = self.index[_flatten(other[inside].T, self.shape)]
+            here = np.flatnonzero(inside)[neighbour >= 0]
             pairs.append(np.stack([here, neighbour[neighbour >= 0]], axis=1).astype(np.int32))
         return np.concatenate(pairs)
+
+    def parts(self, among: np.ndarray, reach: int) -> np.ndarray:
+        """Connected parts of some voxels.
+
+        Args:
+            among: (V,) bool, at least one True.
+            reach: Cells apart, along each axis, at which two voxels are still connected.
+
+        Returns:
+            (V,) int32 label of the part from 1 on; 0 for voxels that are not ``among`` them.
+        """
+        chosen = np.unravel_index(self.cells[among], self.shape)
+        low = [along.min() for along in chosen]
+        size = [int(along.max() - start) + reach for along, start in zip(chosen, low, strict=True)]
+        at = tuple(along - start for along, start in zip(chosen, low, strict=True))
+        filled = np.zeros(size, dtype=bool)
+        filled[at] = True
+        # Cubes of side ``reach`` touch exactly where their corners are at most that far apart.
+        for axis in range(3):
+            for _ in range(reach - 1):
+                before = np.take(filled, range(size[axis] - 1), axis)
+                filled[tuple(slice(1, None) if a == axis else slice(None) for a in range(3))] |= before
+        label = np.zeros(len(self), dtype=np.int32)
+        labels: Any = ndimage.label(filled, np.ones((3, 3, 3)))
+        label[among] = labels[0][at]
+        return label
 
 
 def voxelize(points_m: np.ndarray, voxel_m: float) -> tuple[VoxelGrid, np.ndarray]:
@@ -84,15 +109,20 @@ def voxelize(points_m: np.ndarray, voxel_m: float) -> tuple[VoxelGrid, np.ndarra
     Returns:
         The grid and the (N,) int32 voxel of each point.
     """
-    low, high = points_m.min(axis=0).astype(np.float64), points_m.max(axis=0).astype(np.float64)
+    # Column by column: numpy reduces rows of three at a tenth of the speed.
+    columns = [points_m[:, axis] for axis in range(3)]
+    low = np.array([column.min() for column in columns], dtype=np.float64)
+    high = np.array([column.max() for column in columns], dtype=np.float64)
     while np.prod(np.floor((high - low) / voxel_m) + 1) > MAX_CELLS:
         voxel_m *= 2
     # Cells are fixed in space, so neighbouring clouds fall on the same grid.
     first = np.floor(low / voxel_m)
     shape = tuple(int(n) for n in np.floor(high / voxel_m) - first + 1)
     origin = first * voxel_m
-    coordinates = np.floor((points_m - origin) / voxel_m).astype(np.int64)
-    coordinates = np.clip(coordinates, 0, np.array(shape) - 1)
+    coordinates = [
+        np.clip(np.floor((column - start) / voxel_m).astype(np.int64), 0, length - 1)
+        for column, start, length in zip(columns, origin, shape, strict=True)
+    ]
     flat = _flatten(coordinates, shape)
     occupied = np.zeros(int(np.prod(shape)), dtype=bool)
     occupied[flat] = True
@@ -116,11 +146,6 @@ def connected_parts(num_nodes: int, pairs: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def _half_steps(reach: int) -> np.ndarray:
-    span = range(-reach, reach + 1)
-    steps = [(x, y, z) for x in span for y in span for z in span if (x, y, z) > (0, 0, 0)]
-    return np.array(steps, dtype=np.int64)
-
-
-def _flatten(coordinates: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return (coordinates[:, 0] * shape[1] + coordinates[:, 1]) * shape[2] + coordinates[:, 2]
+def _flatten(coordinates: Sequence[np.ndarray] | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Flat cells of coordinates along x, along y, along z."""
+    return (coordinates[0] * shape[1] + coordinates[1]) * shape[2] + coordinates[2]

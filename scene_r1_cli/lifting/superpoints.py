@@ -38,24 +38,32 @@ def superpoint_shares(
     Returns:
         (N,) in [0, 1]; 1 where the surface has nothing within ``ON_SURFACE_M``.
     """
-    low, high = points_world_m.min(axis=0) - NEARBY_M, points_world_m.max(axis=0) + NEARBY_M
-    near = np.flatnonzero(
-        ((surface.vertices_world_m >= low) & (surface.vertices_world_m <= high)).all(axis=1)
-    )
+    near = _vertices_around(surface, points_world_m, NEARBY_M)
+    touching = _vertices_around(surface, points_world_m, ON_SURFACE_M)
     shares = np.ones(len(points_world_m))
-    if not len(near):
+    if not len(touching):
         return shares
     sample = near[:: -(-len(near) // MAX_WEIGHED_VERTICES)]
     seen, inside, _ = count_views(scene, views, surface.vertices_world_m[sample])
     size = int(surface.superpoints.max()) + 1
     seen_of = np.bincount(surface.superpoints[sample], seen, minlength=size)
     inside_of = np.bincount(surface.superpoints[sample], inside, minlength=size)
-    distance, nearest = KDTree(surface.vertices_world_m[near]).query(
+    distance, nearest = KDTree(surface.vertices_world_m[touching]).query(
         points_world_m, distance_upper_bound=ON_SURFACE_M
     )
     on_surface = np.isfinite(distance)
-    superpoint = surface.superpoints[near[np.asarray(nearest)[on_surface]]]
+    superpoint = surface.superpoints[touching[np.asarray(nearest)[on_surface]]]
     # A superpoint that no view saw says nothing against the point that lies on it.
     weighed = np.where(seen_of > 0, inside_of / np.maximum(seen_of, 1), 1.0)
     shares[on_surface] = weighed[superpoint]
     return shares
+
+
+def _vertices_around(surface: SceneSurface, points_world_m: np.ndarray, margin_m: float) -> np.ndarray:
+    """Indices of vertices in the points' bounds, grown by a margin."""
+    chosen = np.arange(len(surface.vertices_world_m))
+    for axis in range(3):
+        along = points_world_m[:, axis]
+        values = surface.vertices_world_m[chosen, axis]
+        chosen = chosen[(values >= along.min() - margin_m) & (values <= along.max() + margin_m)]
+    return chosen

@@ -12,7 +12,12 @@ PRESETS_DIR = Path(__file__).parent.parent / "configs" / "ground"
 
 def list_presets() -> list[str]:
     """Names for ``--preset``, sorted."""
-    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml"))
+    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml") if path not in ablation_paths())
+
+
+def ablation_paths() -> list[Path]:
+    """Files that turn one step of lifting or tracking off, to be laid over a preset with ``--config``."""
+    return sorted(PRESETS_DIR.glob("ablation-*.yaml"))
 
 
 def preset_path(name: str) -> Path:

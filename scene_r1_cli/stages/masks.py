@@ -105,18 +105,19 @@ def choose_frames(
     frames = scene.frames[:: max(1, len(scene.frames) // MAX_CANDIDATES)]
     candidates = [frame for frame in frames if frame.frame_index not in set(chosen)]
     if len(anchors):
-        candidates = [frame for frame in candidates if _shows(scene, frame.frame_index, anchors)]
+        candidates = [frame for frame in candidates if in_view(scene, frame.frame_index, anchors)]
     in_span = [span is None or span.start_s <= frame.timestamp_s < span.end_s for frame in candidates]
     target = np.median(anchors, axis=0) if len(anchors) else None
     indices = np.array([frame.frame_index for frame in candidates], dtype=np.int64)
     inside = indices[np.array(in_span, dtype=bool)] if len(indices) else indices
     half = len(chosen) + (max_views - len(chosen)) // 2 if span is not None else max_views
-    chosen = _spread(scene, chosen, inside, target, half)
+    chosen = spread_views(scene, chosen, inside, target, half)
     rest = np.setdiff1d(indices, chosen)
-    return sorted(_spread(scene, chosen, rest, target, max_views))
+    return sorted(spread_views(scene, chosen, rest, target, max_views))
 
 
-def _shows(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:
+def in_view(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:
+    """Whether a frame would show at least half of (N, 3) points, were nothing in between."""
     camera_from_world = invert(scene.world_from_depth_camera(frame_index))
     pixels, z = project(scene.depth_camera, transform_points(camera_from_world, anchors_world_m))
     with np.errstate(invalid="ignore"):
@@ -124,10 +125,14 @@ def _shows(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:
     return bool((inside & (z > 0.2) & (z < FAR_M)).mean() >= 0.5)
 
 
-def _spread(
+def spread_views(
     scene: Scene, chosen: list[int], candidates: np.ndarray, target: np.ndarray | None, limit: int
 ) -> list[int]:
-    """Add candidates, each time the one farthest from all chosen views, up to ``limit``."""
+    """Add candidates (frame indices), each time the one farthest from all chosen views, up to ``limit``.
+
+    Views are far apart if they see ``target`` (3,) from other sides or distances; without one, if the camera
+    stands elsewhere or looks elsewhere.
+    """
     if len(chosen) >= limit or not len(candidates):
         return chosen
     if len(candidates) <= limit - len(chosen):

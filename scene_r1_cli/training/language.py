@@ -22,6 +22,11 @@ PLACE_LAYER = LAYERS // 2
 """After this layer a frame's tokens know corners and time, so that the rest can find and copy them."""
 
 
+FIRST_TIME_WEIGHT = 10.0
+"""Of the two dozen tokens of a reply about a video, the first time named says where the object was found: all
+others follow from the sentence or from it."""
+
+
 class PlaceHead(nn.Module):
     """Reads corners and time of each token of a frame, in the embedding of numbers; thrown away at the end.
 
@@ -89,8 +94,11 @@ def rows_loss(
     row, at = batch.learned.unbind(1)
     logits = model.lm_head(last[row, at - 1])
     target = batch.ids[row, at]
-    loss = numbers.loss(logits, target, batch.is_answer).mean()
     kind, written = rows[0].kind, logits.argmax(-1)
+    weights = torch.ones(len(target))
+    first = _first_times(batch, numbers) if kind == "video" else []
+    weights[first] = FIRST_TIME_WEIGHT
+    loss = (numbers.loss(logits, target, batch.is_answer) * weights).sum() / weights.sum()
     looking, looked = torch.zeros(()), None
     if look:
         looking, looked, _ = look_loss(model, states[LOOK_LAYER], batch, rows, numbers)
@@ -99,7 +107,7 @@ def rows_loss(
         right=float((written == target).float().mean()),
         iou=_written_iou(written[batch.is_answer], target[batch.is_answer], numbers, kind),
         looked=looked,
-        found=_found(batch, written, rows, numbers) if kind == "video" else (),
+        found=_found(batch, first, written, rows, numbers),
     )
     placing = _place_loss(model, place(states[PLACE_LAYER][batch.is_image]), rows, numbers)
     return loss + placing + looking, scores
@@ -170,21 +178,25 @@ def _written_iou(
     return tuple(iou(a, b) if min(a) >= 0 else 0.0 for a, b in zip(found, true, strict=True))
 
 
+def _first_times(batch: Batch, numbers: SoftNumbers) -> list[int]:
+    """Which of the tokens to learn are the first time named in each thinking."""
+    row, at = batch.learned.unbind(1)
+    is_time = (numbers.values["time"][batch.ids[row, at]] >= 0) & ~batch.is_answer
+    first: dict[tuple[int, int], int] = {}
+    for index in is_time.nonzero()[:, 0].tolist():
+        first.setdefault((int(row[index]), int(batch.branch[row[index], at[index]])), index)
+    return list(first.values())
+
+
 def _found(
-    batch: Batch, written: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
+    batch: Batch, first: list[int], written: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
 ) -> tuple[bool, ...]:
-    """Whether the first time named in each thinking is one at which the object is to be seen."""
-    values = numbers.values["time"]
-    is_time = (values[batch.ids[tuple(batch.learned.T)]] >= 0) & ~batch.is_answer
-    asked: set[tuple[int, int]] = set()
+    """Whether each first time named is one at which the object is to be seen."""
     found = []
-    for (row, at), token in zip(batch.learned[is_time].tolist(), written[is_time].tolist(), strict=True):
-        branch = int(batch.branch[row, at])
-        if (row, branch) in asked:
-            continue
-        asked.add((row, branch))
-        packed, time_s = rows[row], float(values[token])
-        video, question = packed.room.views.video, packed.questions[branch - 1]
+    for index in first:
+        row, at = batch.learned[index].tolist()
+        packed, time_s = rows[row], float(numbers.values["time"][written[index]])
+        video, question = packed.room.views.video, packed.questions[int(batch.branch[row, at]) - 1]
         nearest = packed.frames[np.abs(video.times_s[packed.frames] - time_s).argmin()]
         found.append(time_s >= 0 and bool((video.instances[nearest] == question.object_id + 1).any()))
     return tuple(found)

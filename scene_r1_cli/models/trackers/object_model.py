@@ -28,12 +28,22 @@ FILL_SLACK = 0.07
 
 MAX_PLANES = 6
 
-PLANE_SEAM = 0.05
+PLANE_SEAM = 0.5
 """What is left of the affinity between a background plane and what touches it."""
 
+SAME_COLOR = 15.0
+"""A plane's piece goes on only over changes of colour (RGB distance, 0 to 442) up to this: a picture's front
+and the wall around it are level."""
+
 UNSEEN = 0.3
-MIN_PART = 0.005
+"""Pull outwards, relative to the prompt's, of a voxel hidden in the prompt's view and beside its box."""
+
+MIN_PART = 0.01
+"""Share of the largest part's covered voxels that another part needs to be kept."""
+
 BEYOND = 0.5
+"""A plane's piece is background if this much of what the prompt covers of it lies beyond the prompt."""
+
 GOOD_FILL = 0.6
 """IoU with the prompt's box from which an object clear of all planes is believed."""
 
@@ -265,6 +275,8 @@ def _background_planes(
     min_samples = max(30, num_outside // 50)
     planes = find_planes(surface.points_m, surface.normals, tolerance_m, min_samples, MAX_PLANES)
     background = np.zeros(len(inside), dtype=bool)
+    change = np.linalg.norm(surface.colors_rgb[pairs[:, 0]] - surface.colors_rgb[pairs[:, 1]], axis=1)
+    pairs = pairs[change <= SAME_COLOR]
     for plane in planes:
         # A table top and the seats around it may be level: each connected piece is judged by itself.
         near = np.abs(plane.distance_m(surface.points_m)) <= tolerance_m
