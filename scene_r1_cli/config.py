@@ -162,7 +162,7 @@ class LiftingConfig(StrictModel):
         default=True, description="Let the box end at the floor or wall that the object stands on or against."
     )
     flatten_m: float = Field(
-        default=0.06,
+        default=0.04,
         ge=0,
         description="Layer at each side in which a flat face's noisy points are averaged; 0 is off.",
     )

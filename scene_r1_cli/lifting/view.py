@@ -64,25 +64,26 @@ def lift_view(scene: Scene, frame_mask: FrameMask, config: LiftingConfig) -> Lif
     color_crop = rle_bounds(frame_mask.mask)
     if color_crop is None:
         return None
-    crop = depth_crop_of_color(
+    # Parallax makes this crop wider than the mask needs.
+    search = depth_crop_of_color(
         color_crop, scene.color_camera, scene.depth_camera, scene.depth_from_color, NEAR_M
     )
-    if crop is None:
+    if search is None:
         return None
-    crop = _with_margin(crop, scene.depth_camera.size_wh)
     whole_depth_m = scene.read_depth(frame_mask.frame_index)
-    depth_m = clean_depth(cut(whole_depth_m, crop))
-    rays = cut(pixel_rays(scene.depth_camera), crop)
-    pixels_xy = color_pixels_of_depth(rays * depth_m[..., None], scene.color_camera, scene.depth_from_color)
-    mask = look_up(decode_crop(frame_mask.mask, color_crop), color_crop, pixels_xy) & (depth_m > 0)
-    bounds = mask_bounds(mask)
+    readings = clean_depth(cut(whole_depth_m, search))
+    points = cut(pixel_rays(scene.depth_camera), search) * readings[..., None]
+    pixels_xy = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
+    found = look_up(decode_crop(frame_mask.mask, color_crop), color_crop, pixels_xy) & (readings > 0)
+    bounds = mask_bounds(found)
     if bounds is None:
         return None
-    # Parallax made the crop wider than the mask needs: shrink to it before the costly steps.
-    tight = _with_margin(bounds, (mask.shape[1], mask.shape[0]))
-    window = np.s_[tight[1] : tight[3], tight[0] : tight[2]]
-    crop = (crop[0] + tight[0], crop[1] + tight[1], crop[0] + tight[2], crop[1] + tight[3])
-    depth_m, mask, rays = depth_m[window], mask[window], rays[window]
+    x0, y0 = search[0] + bounds[0], search[1] + bounds[1]
+    tight = (x0, y0, search[0] + bounds[2], search[1] + bounds[3])
+    crop = _with_margin(tight, scene.depth_camera.size_wh)
+    depth_m, rays = clean_depth(cut(whole_depth_m, crop)), cut(pixel_rays(scene.depth_camera), crop)
+    mask = np.zeros(depth_m.shape, dtype=bool)
+    cut(mask, (x0 - crop[0], y0 - crop[1], tight[2] - crop[0], tight[3] - crop[1]))[:] = cut(found, bounds)
     solid = erode_mask(mask, depth_m, config)
     world_from_camera = scene.world_from_depth_camera(frame_mask.frame_index)
     step = -(-int(solid.sum()) // MAX_VIEW_POINTS)
