@@ -103,6 +103,9 @@ class TrackerConfig(StrictModel):
     vote_boxes: bool = Field(
         default=True, description="Leave out the box of a key frame that most others disagree with, in 3D."
     )
+    second_pass: bool = Field(
+        default=False, description="Track again in the frames that see most of what the first pass found."
+    )
 
 
 class SurfaceConfig(StrictModel):

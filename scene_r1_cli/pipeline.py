@@ -6,8 +6,9 @@ that knows their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from scene_r1_cli.config import GroundConfig
@@ -21,9 +22,19 @@ from scene_r1_cli.stages.box import ground_boxes
 from scene_r1_cli.stages.box3d import fit_boxes
 from scene_r1_cli.stages.masks import track_masks
 from scene_r1_cli.stages.points import lift_points
+from scene_r1_cli.stages.second_pass import track_again
 from scene_r1_cli.stages.span import ground_span
 from scene_r1_cli.stages.video import sample_video
-from scene_r1_cli.types import Box2D, Failure, GroundingResult, Query, Scene, TemporalSpan
+from scene_r1_cli.types import (
+    Box2D,
+    Failure,
+    FrameMask,
+    GroundingResult,
+    PointSet,
+    Query,
+    Scene,
+    TemporalSpan,
+)
 
 
 @dataclass(frozen=True)
@@ -80,19 +91,19 @@ def ground_query(
                 [query.text, prompt_hash("box"), span, config.model, config.box],
                 lambda record: ground_boxes(models.vlm, scene, span, query, config.box, record),
             )
-        masks = run.masks(
-            [boxes_2d, span, config.tracker],
-            lambda: track_masks(models.tracker, scene, boxes_2d, span, config.tracker),
-        )
-        points = run.points(
-            [masks, config.lifting, config.surface],
-            lambda: lift_points(
-                scene,
-                masks,
-                config.lifting,
-                run.surface(lambda: scene_surface(scene, config.surface, cache)),
-            ),
-        )
+        surface = lru_cache(lambda: run.surface(lambda: scene_surface(scene, config.surface, cache)))
+
+        def lift(views: Iterable[FrameMask]) -> PointSet:
+            return lift_points(scene, views, config.lifting, surface())
+
+        def track() -> tuple[FrameMask, ...]:
+            first = tuple(track_masks(models.tracker, scene, boxes_2d, span, config.tracker))
+            if not config.tracker.second_pass:
+                return first
+            return track_again(models.tracker, scene, boxes_2d, first, lift, config.tracker)
+
+        masks = run.masks([boxes_2d, span, config.tracker, config.lifting, config.surface], track)
+        points = run.points([masks, config.lifting, config.surface], lambda: lift(masks))
         boxes_3d = run.boxes_3d(
             [masks, config.lifting, config.surface], lambda: fit_boxes(points, config.lifting)
         )

@@ -47,17 +47,23 @@ def track_masks(
         InputError: A box is on a frame the capture does not have.
         StageFailure: There is no box, or none lies in the image.
     """
+    boxes = usable_boxes(scene, boxes_2d, config)
+    return masks_in_frames(tracker, scene, boxes, choose_frames(scene, boxes, span, config.max_views))
+
+
+def usable_boxes(scene: Scene, boxes_2d: Sequence[Box2D], config: TrackerConfig) -> list[Box2D]:
+    """Boxes cut to the image, without those that most others disagree with; see ``track_masks``."""
     boxes = clip_boxes(scene, boxes_2d)
-    if config.vote_boxes:
-        boxes = agreeing_boxes(scene, boxes)
-    frame_indices = choose_frames(scene, boxes, span, config.max_views)
+    return agreeing_boxes(scene, boxes) if config.vote_boxes else boxes
+
+
+def masks_in_frames(
+    tracker: Tracker, scene: Scene, boxes: Sequence[Box2D], frame_indices: Sequence[int]
+) -> Iterator[FrameMask]:
+    """Track one object's boxes through some frames, those of the boxes among them; see ``track_masks``."""
     session = tracker.open(scene, frame_indices)
     for box in boxes:
         session.add(OBJECT_ID, box.frame_index, box_xyxy_px=box.xyxy_px)
-    return _stream(session)
-
-
-def _stream(session) -> Iterator[FrameMask]:
     num_masks = 0
     for frame_index, objects in session:
         if OBJECT_ID in objects and objects[OBJECT_ID][0].area:
@@ -102,18 +108,26 @@ def choose_frames(
     """
     chosen = sorted({box.frame_index for box in boxes})
     anchors = np.concatenate([anchor_points(scene, box) for box in boxes])
-    frames = scene.frames[:: max(1, len(scene.frames) // MAX_CANDIDATES)]
-    candidates = [frame for frame in frames if frame.frame_index not in set(chosen)]
-    if len(anchors):
-        candidates = [frame for frame in candidates if in_view(scene, frame.frame_index, anchors)]
-    in_span = [span is None or span.start_s <= frame.timestamp_s < span.end_s for frame in candidates]
+    indices = np.array(candidates_that_show(scene, anchors, chosen), dtype=np.int64)
     target = np.median(anchors, axis=0) if len(anchors) else None
-    indices = np.array([frame.frame_index for frame in candidates], dtype=np.int64)
-    inside = indices[np.array(in_span, dtype=bool)] if len(indices) else indices
+    inside = np.array([index for index in indices.tolist() if _in_span(scene, index, span)], dtype=np.int64)
     half = len(chosen) + (max_views - len(chosen)) // 2 if span is not None else max_views
     chosen = spread_views(scene, chosen, inside, target, half)
     rest = np.setdiff1d(indices, chosen)
     return sorted(spread_views(scene, chosen, rest, target, max_views))
+
+
+def _in_span(scene: Scene, frame_index: int, span: TemporalSpan | None) -> bool:
+    return span is None or span.start_s <= scene.frame(frame_index).timestamp_s < span.end_s
+
+
+def candidates_that_show(scene: Scene, points_world_m: np.ndarray, without: Sequence[int]) -> list[int]:
+    """Frames, thinned, that would show (N, 3) points, were nothing in between; all of them if N = 0."""
+    frames = scene.frames[:: max(1, len(scene.frames) // MAX_CANDIDATES)]
+    indices = [frame.frame_index for frame in frames if frame.frame_index not in set(without)]
+    if not len(points_world_m):
+        return indices
+    return [index for index in indices if in_view(scene, index, points_world_m)]
 
 
 def in_view(scene: Scene, frame_index: int, anchors_world_m: np.ndarray) -> bool:
