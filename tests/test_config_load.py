@@ -20,7 +20,7 @@ def yaml_file(tmp_path):
 def test_nothing_given_is_the_default_preset():
     config = load_config()
     assert config.preset == GroundConfig().preset
-    assert config.span == GroundConfig().span
+    assert config == load_config(preset=GroundConfig().preset)
 
 
 def test_each_layer_wins_over_the_one_before(yaml_file):

@@ -63,24 +63,27 @@ def track_again(
         config: ``max_views``, ``vote_boxes``.
 
     Returns:
-        Masks by rising ``frame_index``; those of the first pass if they cannot be lifted, or if no mask of
-        the second agrees with them.
+        Masks by rising ``frame_index``; those of the first pass if they cannot be lifted, or if the second
+        has none that agree with them.
 
     Raises:
         InputError, StageFailure: See ``track_masks``.
     """
+    boxes = usable_boxes(scene, boxes_2d, config)
     try:
         points = lift(first)
+        measured = points.points_world_m[points.view_counts > 0]
+        sample = measured[:: -(-len(measured) // MAX_POINTS)]
+        sightings = {
+            seen.frame_index: seen for seen in find_sightings(scene, sample, boxes, config.max_views)
+        }
+        frame_indices = sorted({box.frame_index for box in boxes} | set(sightings))
+        again = tuple(masks_in_frames(tracker, scene, boxes, frame_indices))
     except StageFailure:
         return first
-    boxes = usable_boxes(scene, boxes_2d, config)
-    measured = points.points_world_m[points.view_counts > 0]
-    sample = measured[:: -(-len(measured) // MAX_POINTS)]
-    sightings = {seen.frame_index: seen for seen in find_sightings(scene, sample, boxes, config.max_views)}
-    frame_indices = sorted({box.frame_index for box in boxes} | set(sightings))
     kept = [
         mask
-        for mask in masks_in_frames(tracker, scene, boxes, frame_indices)
+        for mask in again
         if mask.frame_index not in sightings or _agrees(mask, sightings[mask.frame_index])
     ]
     return tuple(kept) or first
