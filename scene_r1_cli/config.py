@@ -41,6 +41,11 @@ class BoxConfig(StrictModel):
     sharpest_of: int = Field(
         default=5, ge=1, description="Frames looked at for each key frame; the sharpest is used."
     )
+    search_frames: int = Field(
+        default=8,
+        ge=0,
+        description="Frames of the whole capture asked if none of the span has a box; 0 is off.",
+    )
     max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
     max_new_tokens: int = Field(default=512, ge=1)
     retries: int = Field(default=1, ge=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -32,6 +33,8 @@ def ground_boxes(
 ) -> tuple[Box2D, ...]:
     """Ask the model for the object's box in each key frame, one prompt per frame.
 
+    If it sees the object in none of them, the span was wrong: frames of the whole capture are asked then.
+
     Args:
         vlm: The model.
         scene: The capture.
@@ -45,24 +48,25 @@ def ground_boxes(
         the first, which is the model's best.
 
     Raises:
-        StageFailure: No key frame has a box: the model says it is not there, or cannot be understood.
+        StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
         InputError: The query is empty.
     """
-    key_frames = choose_key_frames(scene, span, config)
-    if not key_frames:
-        raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     boxes: list[Box2D] = []
     misses: Counter[str] = Counter()
-    for frame, image_rgb in key_frames:
-        outcome = _ask_box(vlm, frame, image_rgb, query, config, record)
-        if isinstance(outcome, Box2D):
-            boxes.append(outcome)
-        else:
-            misses[outcome] += 1
-    if not boxes:
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
-        raise StageFailure("box", f"none of {len(key_frames)} key frames gave a box ({reasons})")
-    return tuple(boxes)
+    for key_frames in (choose_key_frames(scene, span, config), frames_elsewhere(scene, span, config)):
+        for frame, image_rgb in key_frames:
+            outcome = _ask_box(vlm, frame, image_rgb, query, config, record)
+            if isinstance(outcome, Box2D):
+                boxes.append(outcome)
+            else:
+                misses[outcome] += 1
+        if boxes:
+            return tuple(boxes)
+        logger.info("no box between %g s and %g s", span.start_s, span.end_s)
+    if not misses:
+        raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
+    raise StageFailure("box", f"none of {misses.total()} key frames gave a box ({reasons})")
 
 
 def _ask_box(
@@ -102,17 +106,35 @@ def choose_key_frames(scene: Scene, span: TemporalSpan, config: BoxConfig) -> li
     Returns:
         Frames by rising time, each with its (H, W, 3) uint8 colour image at the original size.
     """
+    positions = _positions_in(scene, span)
+    return list(_one_of_each_part(scene, positions, config.num_keyframes, config.sharpest_of))
+
+
+def frames_elsewhere(
+    scene: Scene, span: TemporalSpan, config: BoxConfig
+) -> Iterator[tuple[Frame, np.ndarray]]:
+    """``search_frames`` frames outside a span, chosen as ``choose_key_frames`` does; read when asked for."""
+    positions = np.setdiff1d(np.arange(len(scene.frames)), _positions_in(scene, span))
+    return _one_of_each_part(scene, positions, config.search_frames, config.sharpest_of)
+
+
+def _positions_in(scene: Scene, span: TemporalSpan) -> np.ndarray:
+    """Rising positions of the frames of a span; the nearest to its middle if it holds none."""
     times_s = scene.timestamps_s
     positions = np.flatnonzero((times_s >= span.start_s) & (times_s < span.end_s))
-    if not len(positions):
-        middle_s = (span.start_s + span.end_s) / 2
-        positions = np.array([np.abs(times_s - middle_s).argmin()])
-    chosen = []
-    for part in np.array_split(positions, min(config.num_keyframes, len(positions))):
-        sharpest = _sharpest(scene, _spread(part, config.sharpest_of))
+    if len(positions):
+        return positions
+    return np.array([np.abs(times_s - (span.start_s + span.end_s) / 2).argmin()])
+
+
+def _one_of_each_part(
+    scene: Scene, positions: np.ndarray, count: int, sharpest_of: int
+) -> Iterator[tuple[Frame, np.ndarray]]:
+    parts = min(count, len(positions))
+    for part in np.array_split(positions, parts) if parts else ():
+        sharpest = _sharpest(scene, _spread(part, sharpest_of))
         if sharpest is not None:
-            chosen.append(sharpest)
-    return chosen
+            yield sharpest
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:

@@ -77,10 +77,22 @@ FAILURES = [
 
 @pytest.mark.parametrize(("replies", "reason"), FAILURES)
 def test_no_box_in_any_frame_is_a_failure_that_counts_why(replies, reason):
-    failure, _, rows = ground(*replies)
+    failure, _, rows = ground(*replies, config=BoxConfig(max_side_px=448, search_frames=0))
     assert isinstance(failure, StageFailure)
     assert (failure.stage, failure.reason) == ("box", reason)
     assert len(rows) == len(replies)
+
+
+def test_a_span_without_the_object_sends_the_search_elsewhere():
+    config = BoxConfig(max_side_px=448, search_frames=2)
+    boxes, vlm, _ = ground(NOT_HERE, NOT_HERE, NOT_HERE, NOT_HERE, HERE, config=config)
+    assert isinstance(boxes, tuple)
+    times = [float(prefix.timestamps_s[0]) for prefix, _ in vlm.asked]
+    assert [box.frame_index for box in boxes] == [times[-1]]
+    assert [10 <= time_s < 40 for time_s in times] == [True, True, True, False, False]
+    failure, _, _ = ground(*[NOT_HERE] * 5, config=config)
+    assert isinstance(failure, StageFailure)
+    assert failure.reason == "none of 5 key frames gave a box (5 × object not in the frame)"
 
 
 KEY_FRAMES = [
