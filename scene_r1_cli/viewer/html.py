@@ -7,7 +7,7 @@ from typing import Any
 
 from scene_r1_cli.types import Scene
 
-_STAGES = ("span", "box", "masks", "points", "box3d")
+_STAGES = ("span", "box", "masks", "surface", "points", "box3d")
 
 
 def render_ground(
