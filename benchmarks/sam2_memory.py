@@ -18,6 +18,7 @@ import multiprocessing
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def track(ours: bool, size: int, frames: int, channel) -> None:
     from scene_r1_cli.models.trackers.sam2 import load_sam2
 
     torch.manual_seed(0)
-    model = load_sam2(TrackerConfig(name="sam2", checkpoint="random", image_size=size, device="cpu")).model
+    tracker = load_sam2(TrackerConfig(name="sam2", checkpoint="random", image_size=size, device="cpu"))
+    model: Any = tracker.model
     state = model.new_state(lambda position: frame_rgb(position, size), frames, (size, size))
     if not ours:
         state["images"] = torch.stack([state["images"][position] for position in range(frames)])

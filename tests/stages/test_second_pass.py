@@ -98,6 +98,7 @@ def test_what_cannot_be_lifted_or_confirmed_stays_as_it_was(scene, box):
     def nothing(masks):
         raise StageFailure("points", "nothing")
 
-    assert track_again(None, scene, [box], first, nothing, CONFIG) is first
-    good = tuple(track_masks(load_tracker(TrackerConfig()), scene, [box], None, CONFIG))
+    tracker = load_tracker(TrackerConfig())
+    assert track_again(tracker, scene, [box], first, nothing, CONFIG) is first
+    good = tuple(track_masks(tracker, scene, [box], None, CONFIG))
     assert track_again(WrongInOneFrame(good[:0], 0), scene, [box], good, lift(scene), CONFIG) is good
