@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 SHARPNESS_WIDTH_PX = 480
 
+NOT_THERE = "object not in the frame"
+"""Why a frame has no box: the model says so."""
+
 
 def ground_boxes(
     vlm: VLM,
@@ -33,7 +36,7 @@ def ground_boxes(
 ) -> tuple[Box2D, ...]:
     """Ask the model for the object's box in each key frame, one prompt per frame.
 
-    If it sees the object in none of them, the span was wrong: frames of the whole capture are asked then.
+    If it says that the object is in none of them, the span was wrong: frames elsewhere are asked then.
 
     Args:
         vlm: The model.
@@ -62,7 +65,10 @@ def ground_boxes(
                 misses[outcome] += 1
         if boxes:
             return tuple(boxes)
-        logger.info("no box between %g s and %g s", span.start_s, span.end_s)
+        if not misses[NOT_THERE]:
+            # Replies that cannot be read say nothing about the span.
+            break
+        logger.info("the object is not seen between %g s and %g s", span.start_s, span.end_s)
     if not misses:
         raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
@@ -89,7 +95,7 @@ def _ask_box(
     if isinstance(found, ParseFailure):
         return "reply cannot be read"
     if not found.value.boxes:
-        return "object not in the frame"
+        return NOT_THERE
     box = found.value.boxes[0]
     xyxy_px = box_to_original(box.xyxy_model, vlm.family, model_wh, original_wh)
     if xyxy_px is None:
