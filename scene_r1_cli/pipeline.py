@@ -102,7 +102,9 @@ def ground_query(
                 return first
             return track_again(models.tracker, scene, boxes_2d, first, lift, config.tracker)
 
-        masks = run.masks([boxes_2d, span, config.tracker, config.lifting, config.surface], track)
+        # Only a second pass looks at what the first one lifts to.
+        lifted = [config.lifting, config.surface] if config.tracker.second_pass else []
+        masks = run.masks([boxes_2d, span, config.tracker, *lifted], track)
         points = run.points([masks, config.lifting, config.surface], lambda: lift(masks))
         boxes_3d = run.boxes_3d(
             [masks, config.lifting, config.surface], lambda: fit_boxes(points, config.lifting)
