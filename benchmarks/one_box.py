@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from scene_r1_cli.config import GroundConfig
+from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import RoomOptions, make_room, split_seeds
 from scene_r1_cli.data.sources import open_scene
@@ -101,10 +102,11 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--rooms", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], help="setting as for scener1 ground")
     parser.add_argument("--out", type=Path, help="JSON with every row")
     parser.add_argument("--worst", type=int, default=10, help="rows to print")
     arguments = parser.parse_args()
-    config = GroundConfig()
+    config = load_config(sets=arguments.set)
     seeds = split_seeds(arguments.split)[: arguments.rooms]
     rows: list[Row] = []
     with ProcessPoolExecutor(arguments.workers) as pool:

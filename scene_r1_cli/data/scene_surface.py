@@ -15,7 +15,7 @@ from scene_r1_cli.config import SurfaceConfig
 from scene_r1_cli.data.rooms import is_room
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import pixel_rays
-from scene_r1_cli.geometry.masks import color_pixels_of_depth
+from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
 from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.run_dir import atomic_path, fingerprint, scene_fingerprint
@@ -177,11 +177,9 @@ def _registered_images(
     depth_m = np.where(valid, depth_m, 0).astype(np.float32)
     points = pixel_rays(scene.depth_camera)[valid] * depth_m[valid, None]
     pixels = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
-    columns, rows = np.rint(np.nan_to_num(pixels, nan=-1)).astype(np.int64).T
-    height, width = image.shape[:2]
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    inside, seen_rgb = colors_at(image, pixels)
     painted = np.full((len(points), 3), 0.5, np.float32)
-    painted[inside] = image[rows[inside], columns[inside]] / np.float32(255)
+    painted[inside] = seen_rgb / np.float32(255)
     color = np.zeros((*depth_m.shape, 3), np.float32)
     color[valid] = painted
     return depth_m, color

@@ -141,6 +141,23 @@ def look_up(mask_crop: np.ndarray, crop: Crop, pixels_xy: np.ndarray) -> np.ndar
     return found
 
 
+def colors_at(image_rgb: np.ndarray, pixels_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of an image at real-valued pixels.
+
+    Args:
+        image_rgb: (H, W, 3).
+        pixels_xy: (N, 2), NaN allowed.
+
+    Returns:
+        (N,) bool, whether the pixel is in the image, and the (M, 3) colours of those that are.
+    """
+    height, width = image_rgb.shape[:2]
+    column, row = np.rint(pixels_xy[:, 0]), np.rint(pixels_xy[:, 1])
+    with np.errstate(invalid="ignore"):
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return inside, image_rgb[row[inside].astype(np.int64), column[inside].astype(np.int64)]
+
+
 def splat_to_color(
     pixels_xy: np.ndarray, size_wh: tuple[int, int], footprint_px: float
 ) -> tuple[np.ndarray, Crop] | None:

@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import project
+from scene_r1_cli.geometry.masks import colors_at
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.geometry.visibility import SEEN
 from scene_r1_cli.lifting.view import LiftedView, classify_in_view
@@ -64,10 +65,6 @@ def _paint(
     """Write the colours of the visible points (indices) into ``colors``, and mark them."""
     camera_from_world = invert(scene.world_from_color_camera(frame_index))
     pixels_xy, _ = project(scene.color_camera, transform_points(camera_from_world, points_world_m[visible]))
-    inside = np.isfinite(pixels_xy).all(axis=1)
-    rounded = np.rint(pixels_xy[inside]).astype(np.int64)
-    width, height = scene.color_camera.size_wh
-    in_image = (rounded >= 0).all(axis=1) & (rounded[:, 0] < width) & (rounded[:, 1] < height)
-    chosen = visible[inside][in_image]
-    colors[chosen] = image[rounded[in_image, 1], rounded[in_image, 0]]
-    colored[chosen] = True
+    inside, seen_rgb = colors_at(image, pixels_xy)
+    colors[visible[inside]] = seen_rgb
+    colored[visible[inside]] = True

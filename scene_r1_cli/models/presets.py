@@ -12,7 +12,7 @@ PRESETS_DIR = Path(__file__).parent.parent / "configs" / "ground"
 
 def list_presets() -> list[str]:
     """Names for ``--preset``, sorted."""
-    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml") if path not in ablation_paths())
+    return sorted(path.stem for path in set(PRESETS_DIR.glob("*.yaml")).difference(ablation_paths()))
 
 
 def ablation_paths() -> list[Path]:

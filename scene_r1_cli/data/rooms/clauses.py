@@ -18,9 +18,6 @@ FRONTED = (
 )  # fmt: skip
 """Classes with a front that one can face."""
 
-NOT_IN_A_CORNER = ("door", "window", "picture", "curtain", "rug", "whiteboard")
-"""Classes of which nobody says that they stand in a corner."""
-
 
 @dataclass(frozen=True)
 class Clause:

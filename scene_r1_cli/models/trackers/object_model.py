@@ -10,7 +10,7 @@ import numpy as np
 from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.geometry.camera import pixel_rays, project
 from scene_r1_cli.geometry.graphcut import min_cut, surface_affinity
-from scene_r1_cli.geometry.masks import Crop, clip_crop, color_pixels_of_depth, look_up
+from scene_r1_cli.geometry.masks import Crop, clip_crop, color_pixels_of_depth, colors_at, look_up
 from scene_r1_cli.geometry.planes import find_planes, on_plane
 from scene_r1_cli.geometry.surface import FusedSurface, fuse_surface, surfels_of_depth
 from scene_r1_cli.geometry.transforms import invert, transform_points
@@ -368,9 +368,7 @@ def _colors_at(scene: Scene, frame_index: int, points_world_m: np.ndarray) -> np
     image = scene.read_color(frame_index)
     camera_from_world = invert(scene.world_from_color_camera(frame_index))
     pixels, _ = project(scene.color_camera, transform_points(camera_from_world, points_world_m))
-    rounded = np.rint(np.nan_to_num(pixels, nan=-1)).astype(np.int64)
-    width, height = scene.color_camera.size_wh
-    inside = (rounded >= 0).all(axis=1) & (rounded[:, 0] < width) & (rounded[:, 1] < height)
+    inside, seen_rgb = colors_at(image, pixels)
     colors = np.full((len(points_world_m), 3), 128, dtype=np.float32)
-    colors[inside] = image[rounded[inside, 1], rounded[inside, 0]]
+    colors[inside] = seen_rgb
     return colors
