@@ -167,7 +167,7 @@ class LiftingConfig(StrictModel):
         default=0.01, gt=0, le=1, description="Smallest part kept, relative to the main."
     )
     contact: bool = Field(
-        default=True, description="Let the box end at the floor or wall that the object stands on or against."
+        default=True, description="Let the box end at the floor, table or shelf that the object stands on."
     )
     flatten_m: float = Field(
         default=0.04,

@@ -124,7 +124,7 @@ def turned_box(
 
     Args:
         points_m: (N >= 1, 3) measured.
-        inferred_m: (M, 3) that the box must hold as they are; see ``contact_points``.
+        inferred_m: (M, 3) that the box must hold as they are: where the object meets what it stands on.
         yaw_rad: Rotation about +z from world x to the box's x.
         trim: See ``trimmed_bounds``.
         layer_m: See ``face_bounds``.

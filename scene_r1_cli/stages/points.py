@@ -13,7 +13,7 @@ from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.geometry.cluster import main_parts, statistical_inliers
 from scene_r1_cli.geometry.voxels import mean_per_voxel, voxelize
 from scene_r1_cli.lifting.colors import color_points
-from scene_r1_cli.lifting.contacts import contacts
+from scene_r1_cli.lifting.contacts import support_under
 from scene_r1_cli.lifting.superpoints import superpoint_shares
 from scene_r1_cli.lifting.view import LiftedView, count_views, lift_view
 from scene_r1_cli.types import FrameMask, PointSet, Scene
@@ -105,8 +105,13 @@ def fuse_views(
         raise StageFailure(
             "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
         )
+    support_m = support_under(scene, views, means[keep]) if config.contact else None
+    inferred = np.zeros((0, 3), np.float32)
+    if support_m is not None:
+        # What lies below is the floor; where the object ends above it, a camera could not look underneath.
+        keep &= means[:, 2] >= support_m
+        inferred = np.append(np.median(means[keep, :2], axis=0), support_m)[None].astype(np.float32)
     kept_points = means[keep]
-    inferred = contacts(scene, views, kept_points) if config.contact else np.zeros((0, 3), np.float32)
     return PointSet(
         np.concatenate([kept_points, inferred]),
         np.concatenate([color_points(scene, views, kept_points), np.full((len(inferred), 3), 128, np.uint8)]),
