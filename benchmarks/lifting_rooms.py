@@ -17,7 +17,7 @@ from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import make_room
 from scene_r1_cli.data.scene_surface import SceneSurface, read_segmented_mesh, scene_surface
 from scene_r1_cli.data.sources import open_scene
-from scene_r1_cli.data.sources.scannet_objects import scannet_instances
+from scene_r1_cli.data.sources.scannet_objects import read_annotated_mesh
 from scene_r1_cli.data.supervision import MIN_IMAGE_SHARE, ObjectView, object_views
 from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.camera import project
@@ -97,7 +97,13 @@ def load_room(seed: int, root: Path) -> LoadedRoom:
         {index: scene.read_color(index) for index in indices},
         {index: scene.read_depth(index) for index in indices},
     )
-    vertices_scan, vertex_objects, names = scannet_instances(folder)
+    annotated = read_annotated_mesh(folder)
+    vertices_scan = annotated.vertices_scan_m
+    vertex_objects = np.full(len(vertices_scan), -1)
+    names = {}
+    for object_id, item in annotated.objects.items():
+        vertex_objects[item.vertex_indices] = object_id
+        names[object_id] = item.label
     return LoadedRoom(
         seed,
         replace(scene, reader=reader),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from scene_r1_cli.errors import ConfigError
 from scene_r1_cli.models.presets import preset_path
 
 Values = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,7 @@ def load_config(
     Raises:
         ConfigError: A file cannot be read, a key is not known, or a value is not accepted.
     """
-    layers = [_Layer(str(path), _read_yaml(path)) for path in files]
-    layers += [_set_layer(text) for text in sets]
-    given_flags = {key: value for key, value in (flags or {}).items() if value is not None}
-    layers += [_Layer(f"the flag for {key}", _nested(key, value)) for key, value in given_flags.items()]
+    layers = _given_layers(files, sets, flags)
     if preset is not None:
         layers.append(_Layer("--preset", {"preset": preset}))
 
@@ -62,14 +60,38 @@ def load_config(
     path = preset_path(str(preset_name))
     layers.insert(0, _Layer(f"preset {preset_name}", _read_yaml(path)))
 
+    return _combine(GroundConfig, layers, {"preset": preset_name})
+
+
+def load_settings(
+    model: type[Model],
+    *,
+    files: Sequence[Path] = (),
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Model:
+    """The configuration of a command that has no presets; arguments and errors as in ``load_config``."""
+    return _combine(model, _given_layers(files, sets, flags), {})
+
+
+def _given_layers(
+    files: Sequence[Path], sets: Sequence[str], flags: Mapping[str, Any] | None
+) -> list[_Layer]:
+    layers = [_Layer(str(path), _read_yaml(path)) for path in files]
+    layers += [_set_layer(text) for text in sets]
+    given_flags = {key: value for key, value in (flags or {}).items() if value is not None}
+    return layers + [_Layer(f"the flag for {key}", _nested(key, value)) for key, value in given_flags.items()]
+
+
+def _combine(model: type[Model], layers: Sequence[_Layer], fixed: Values) -> Model:
+    """Merge layers, later ones win, and check the result."""
     merged: Values = {}
     sources: dict[tuple[str, ...], str] = {}
     for layer in layers:
-        _check_keys(layer.values, GroundConfig, layer.source)
-        _merge(merged, layer.values, layer.source, sources)
-    merged["preset"] = preset_name
+        _check_keys(layer.values, model, layer.source)
+        _merge(merged, layer.values, model, layer.source, sources)
     try:
-        return GroundConfig.model_validate(merged)
+        return model.model_validate(merged | fixed)
     except ValidationError as error:
         raise _as_config_error(error, sources) from error
 
@@ -115,6 +137,7 @@ def _nested(dotted_key: str, value: Any) -> Values:
 def _merge(
     into: Values,
     values: Mapping[str, Any],
+    model: type[BaseModel],
     source: str,
     sources: dict[tuple[str, ...], str],
     path: tuple[str, ...] = (),
@@ -123,8 +146,8 @@ def _merge(
     for key, value in values.items():
         key_path = (*path, key)
         if isinstance(value, Mapping):
-            _merge(into.setdefault(key, {}), value, source, sources, key_path)
-        elif _section(GroundConfig, key_path) is None:
+            _merge(into.setdefault(key, {}), value, model, source, sources, key_path)
+        elif _section(model, key_path) is None:
             into[key] = value
             sources[key_path] = source
 
@@ -140,21 +163,26 @@ def _section(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] |
 
 
 def _check_keys(
-    values: Mapping[Any, Any], model: type[BaseModel], source: str, path: tuple[str, ...] = ()
+    values: Mapping[Any, Any],
+    model: type[BaseModel],
+    source: str,
+    path: tuple[str, ...] = (),
+    root: type[BaseModel] | None = None,
 ) -> None:
     """Refuse keys the models do not have, and single values where a section belongs."""
+    root = root or model
     for key, value in values.items():
         dotted = ".".join((*path, str(key)))
         if key not in model.model_fields:
             raise ConfigError(
-                f"{source}: {dotted} is no setting; {_accepted(model, path)}.", _did_you_mean(dotted)
+                f"{source}: {dotted} is no setting; {_accepted(model, path)}.", _did_you_mean(dotted, root)
             )
         section = _section(model, (key,))
         is_mapping = isinstance(value, Mapping)
         if section is None and is_mapping:
             raise ConfigError(f"{source}: {dotted} takes one value; it has no settings below it.")
         if section is not None and is_mapping:
-            _check_keys(value, section, source, (*path, key))
+            _check_keys(value, section, source, (*path, key), root)
         elif section is not None and value is not None:  # an empty section is allowed
             accepted = _accepted(section, (dotted,))
             raise ConfigError(f"{source}: {dotted} is a section, not a value; {accepted}.")
@@ -165,8 +193,8 @@ def _accepted(model: type[BaseModel], path: tuple[str, ...]) -> str:
     return f"{where} {', '.join(model.model_fields)}"
 
 
-def _did_you_mean(dotted: str) -> str:
-    known = list(_all_keys(GroundConfig))
+def _did_you_mean(dotted: str, root: type[BaseModel]) -> str:
+    known = list(_all_keys(root))
     by_name = [key for key in known if key.split(".")[-1] == dotted.split(".")[-1]]
     close = get_close_matches(dotted, known, n=1) or by_name[:1]
     return f"Did you mean {close[0]}?" if close else ""

@@ -39,6 +39,11 @@ def jpeg(image: np.ndarray, suffix: str = ".jpg") -> bytes:
     return cv2.imencode(suffix, image[..., ::-1])[1].tobytes()
 
 
+def pgm(depth: np.ndarray) -> bytes:
+    """A 16-bit PGM."""
+    return cv2.imencode(".pgm", depth)[1].tobytes()
+
+
 def write_test_sens(path: Path, num_frames: int = 4, transforms: dict[int, np.ndarray] | None = None) -> Path:
     """A ``.sens`` of a few frames at 10 Hz; ``transforms`` replaces some camera transforms."""
     frames = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from scene_r1_cli.data.sources import exported, scannet, tsdf
+from scene_r1_cli.data.sources import exported, scannet, scenezoo_datasets, tsdf
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
@@ -27,8 +28,15 @@ SOURCES = {
         exported.matches, exported.open_exported, "color/ depth/ pose/ intrinsic/ with files named by index"
     ),
     "tsdf": Source(
-        tsdf.matches, tsdf.open_tsdf, "frame-XXXXXX.color.*, .depth.png, .pose.txt (7-Scenes, TSDF-fusion)"
+        tsdf.matches, tsdf.open_tsdf, "frame-XXXXXX.color.*, .depth.*, .pose.txt (7-Scenes, TSDF-fusion)"
     ),
+} | {
+    name: Source(
+        partial(scenezoo_datasets.matches, source=name),
+        partial(scenezoo_datasets.open_zoo_scene, source=name),
+        f"a scene folder with {dataset.marker.format(scene_id='<scene>')}",
+    )
+    for name, dataset in scenezoo_datasets.DATASETS.items()
 }
 
 
