@@ -15,6 +15,8 @@ LAYERS = {
     "types": 0,
     "config": 0,
     "training_config": 0,
+    "preprocess_config": 0,
+    "parallel": 1,
     "geometry": 1,
     "serialize": 2,
     "run_dir": 3,

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from scene_r1_cli import __version__
-from scene_r1_cli.cli import demo, ground, output, rooms, train_sft
+from scene_r1_cli.cli import demo, ground, output, preprocess, rooms, train_sft
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def root(
 
 app.command("ground")(ground.ground)
 app.command("demo")(demo.demo)
+app.command("preprocess")(preprocess.preprocess)
 app.command("rooms")(rooms.rooms)
 app.command("train-sft")(train_sft.train_sft)
 

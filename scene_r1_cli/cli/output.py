@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,14 +88,27 @@ def stage_status(title: str) -> Iterator[Callable[[str], None]]:
         yield lambda stage: status.update(f"{title}: {stage}")
 
 
+def note_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people on stderr."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _stderr.print(table)
+
+
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with ETA; call with the number done so far. Silent when stderr is no terminal."""
+def progress_bar(title: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar with rate and ETA; call with the number done and maybe a word. Silent without a terminal."""
     from tqdm import tqdm
 
     with tqdm(total=total, desc=title, file=sys.stderr, disable=not _stderr.is_terminal) as bar:
 
-        def update(done: int) -> None:
+        def update(done: int, word: str = "") -> None:
+            if word:
+                bar.set_postfix_str(word, refresh=False)
             bar.update(done - bar.n)
 
         yield update

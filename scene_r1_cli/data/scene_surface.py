@@ -190,7 +190,7 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
 
     Args:
         mesh_path: ``<scene_id>_vh_clean_2.ply``, in the scan frame.
-        segments_path: ``<scene_id>_vh_clean_2.0.010000.segs.json``.
+        segments_path: ``<scene_id>_vh_clean_2.0.010000.segs.json``, or its numbers as ``.npy``.
         world_from_scan: (4, 4) axis alignment.
 
     Raises:
@@ -203,13 +203,20 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
     if not len(vertices):
         raise InputError(f"The mesh {mesh_path} is damaged or empty.")
     try:
-        segments = np.asarray(json.loads(segments_path.read_bytes())["segIndices"], dtype=np.int64)
+        segments = read_segments(segments_path)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"The segments {segments_path} are damaged: {error}") from error
     if len(segments) != len(vertices):
         raise InputError(f"{segments_path} has {len(segments)} segments for {len(vertices)} vertices.")
     numbered = np.unique(segments, return_inverse=True)[1].astype(np.int32)
     return SceneSurface(transform_points(world_from_scan, vertices).astype(np.float32), numbered, "scannet")
+
+
+def read_segments(path: Path) -> np.ndarray:
+    """(V,) int64 segment of every vertex. Raises the errors of its reader."""
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False).astype(np.int64)
+    return np.asarray(json.loads(path.read_bytes())["segIndices"], dtype=np.int64)
 
 
 def _load(path: Path) -> SceneSurface | None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from scene_r1_cli.data.sources import exported, scannet, scenezoo_datasets, tsdf
+from scene_r1_cli.data.sources import exported, prepared, scannet, scenezoo_datasets, tsdf
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
@@ -21,6 +21,7 @@ class Source(NamedTuple):
 
 
 SOURCES = {
+    "prepared": Source(prepared.matches, prepared.open_prepared, "a scene that preprocess wrote"),
     "scannet": Source(
         scannet.matches, scannet.open_scannet, "a .sens file, a folder with one, or a ScanNet root"
     ),

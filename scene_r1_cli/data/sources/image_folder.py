@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,22 @@ class ImageFolderReader:
         depth_units_per_metre: float = MILLIMETRES_PER_METRE,
     ) -> None:
         self._files, self._color_size_wh, self._depth_size_wh = files, color_size_wh, depth_size_wh
-        self._depth_units_per_metre = depth_units_per_metre
+        self.depth_units_per_metre = depth_units_per_metre
+
+    def color_num_bytes(self, frame_index: int) -> int:
+        """See EncodedFrames; 0 if the file is gone."""
+        path = self._files[frame_index].color
+        return path.stat().st_size if path is not None and path.is_file() else 0
+
+    def color_file(self, frame_index: int) -> tuple[bytes, str]:
+        """See EncodedFrames; the file as it is."""
+        path = self._files[frame_index].color
+        return read_bytes(path), ".png" if path is not None and path.suffix.lower() == ".png" else ".jpg"
+
+    def depth_z16(self, frame_index: int) -> bytes:
+        """See EncodedFrames."""
+        raw = self._read_depth_raw(frame_index).astype("<u2")
+        return zlib.compress(np.where(raw == 65535, 0, raw).astype("<u2").tobytes(), 1)
 
     def read_color(self, frame_index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB. Raises InputError when unreadable."""
@@ -55,9 +71,11 @@ class ImageFolderReader:
 
     def read_depth(self, frame_index: int) -> np.ndarray:
         """(h, w) float32 metres, 0 = no reading. Raises InputError when unreadable."""
+        return depth_to_metres(self._read_depth_raw(frame_index), self.depth_units_per_metre)
+
+    def _read_depth_raw(self, frame_index: int) -> np.ndarray:
         path = self._files[frame_index].depth
-        raw = decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
-        return depth_to_metres(raw, self._depth_units_per_metre)
+        return decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
 
 
 def read_bytes(path: Path | None) -> bytes:

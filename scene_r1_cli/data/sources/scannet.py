@@ -12,7 +12,9 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.transforms import is_rigid
 from scene_r1_cli.types import Clock, Scene
 
-_SCANS_FOLDERS = ("scans", "scans_test")
+SCANS_FOLDERS = ("scans", "scans_test")
+MESH_SUFFIX = "_vh_clean_2.ply"
+SEGMENTS_SUFFIX = "_vh_clean_2.0.010000.segs.json"
 _PLAUSIBLE_PERIOD_S = (1e-3, 5.0)
 # Lost frames are listed one by one up to here; a damaged frame count can declare 2**64.
 _MAX_LOST_LISTED = 10_000
@@ -23,7 +25,7 @@ def matches(path: Path) -> bool:
     """A ``.sens`` file, a folder that holds one, or a folder with ``scans/`` or ``scans_test/``."""
     if path.is_file():
         return path.suffix == ".sens"
-    return any(path.glob("*.sens")) or any((path / name).is_dir() for name in _SCANS_FOLDERS)
+    return any(path.glob("*.sens")) or any((path / name).is_dir() for name in SCANS_FOLDERS)
 
 
 def open_scannet(path: Path) -> Scene:
@@ -60,8 +62,8 @@ def open_scannet(path: Path) -> Scene:
         # Only a scan from ScanNet itself, which the meta file tells, is known to have +z up.
         camera = index.header.depth_camera
         world_from_scan, gravity = level_world(camera, frames, reader, keep_upright=bool(meta))
-    surface = folder / f"{scene_id}_vh_clean_2.ply"
-    superpoints = folder / f"{scene_id}_vh_clean_2.0.010000.segs.json"
+    surface = folder / f"{scene_id}{MESH_SUFFIX}"
+    superpoints = folder / f"{scene_id}{SEGMENTS_SUFFIX}"
     return build_scene(
         scene_id=scene_id,
         source="scannet",
@@ -128,7 +130,7 @@ def _find_sens(path: Path) -> Path:
     if inside:
         names = ", ".join(item.name for item in inside[:5])
         raise InputError(f"{path} holds {len(inside)} .sens files ({names}).", "Name one of them.")
-    scans = sorted(item for name in _SCANS_FOLDERS for item in (path / name).glob("*/*.sens"))
+    scans = sorted(item for name in SCANS_FOLDERS for item in (path / name).glob("*/*.sens"))
     if len(scans) == 1:
         return scans[0]
     if scans:

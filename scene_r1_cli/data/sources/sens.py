@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from scene_r1_cli.data.sources.encoded import encode_jpeg
 from scene_r1_cli.data.sources.images import decode_color, decode_depth_raw, depth_to_metres
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.types import Camera
@@ -106,6 +108,15 @@ def index_sens(path: Path) -> SensIndex:
     )
 
 
+def read_sens_header(path: Path) -> SensHeader:
+    """The header alone. Raises InputError as ``index_sens`` does."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _read_header(path, os.pread(file.fileno(), 16384, 0))
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}.") from error
+
+
 class SensReader:
     """Decodes frames of an indexed file; safe to use from several threads (positional reads)."""
 
@@ -120,6 +131,32 @@ class SensReader:
     def depth_bytes(self, frame_index: int) -> bytes:
         """The encoded depth image as it lies in the file."""
         return self._read(*self._index.depth_range[frame_index])
+
+    @property
+    def index(self) -> SensIndex:
+        """Where the frames lie."""
+        return self._index
+
+    @property
+    def depth_units_per_metre(self) -> float:
+        """See EncodedFrames."""
+        return self._index.header.depth_shift
+
+    def color_num_bytes(self, frame_index: int) -> int:
+        """See EncodedFrames; nothing is read."""
+        return int(self._index.color_range[frame_index, 1])
+
+    def color_file(self, frame_index: int) -> tuple[bytes, str]:
+        """See EncodedFrames; JPEG and PNG as they lie in the file."""
+        codec = self._index.header.color_codec
+        if codec == "raw":
+            return encode_jpeg(self.read_color(frame_index)), ".jpg"
+        return self.color_bytes(frame_index), ".jpg" if codec == "jpeg" else ".png"
+
+    def depth_z16(self, frame_index: int) -> bytes:
+        """See EncodedFrames; zlib streams as they lie in the file."""
+        data = self.depth_bytes(frame_index)
+        return data if self._index.header.depth_codec == "zlib_ushort" else zlib.compress(data, 1)
 
     def read_color(self, frame_index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB. Raises InputError when unreadable."""

@@ -1,0 +1,126 @@
+"""Runs one function over many jobs: in this process, in a pool of processes, or on a Ray cluster.
+
+One job that fails, or that takes its whole process down, never stops the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Literal, TypeVar
+
+from scene_r1_cli.errors import SceneR1Error, SetupError
+
+Executor = Literal["local", "ray"]
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+Outcome = tuple[Job, Result | Exception]
+"""A job with what it returned or raised."""
+
+
+class WorkerLost(SceneR1Error):
+    """The process of a job ended without an answer: killed, out of memory, or crashed in native code."""
+
+    exit_code = 5
+
+
+def run_jobs(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int = 1,
+    executor: Executor = "local",
+    ray_address: str | None = None,
+) -> Iterator[Outcome[Job, Result]]:
+    """Run jobs and hand out each one's outcome as it ends, in any order.
+
+    Args:
+        function: Picklable, of one job.
+        jobs: Picklable.
+        workers: Processes of the local pool; 1 runs everything in this process.
+        executor: ``local`` or ``ray``.
+        ray_address: Address of a Ray cluster; None takes the one that ``RAY_ADDRESS`` names, else the
+            cluster on this machine, else starts one here.
+
+    Raises:
+        SetupError: Ray is asked for and is not installed or cannot be reached.
+    """
+    if executor == "ray":
+        return _on_ray(function, jobs, ray_address)
+    if workers <= 1 or len(jobs) <= 1:
+        return _here(function, jobs)
+    return _in_pool(function, jobs, workers)
+
+
+def _here(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Outcome[Job, Result]]:
+    for job in jobs:
+        try:
+            yield job, function(job)
+        except Exception as error:
+            yield job, error
+
+
+def _in_pool(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[Outcome[Job, Result]]:
+    unanswered: list[Job] = []
+    with _pool(min(workers, len(jobs))) as pool:
+        futures = {pool.submit(function, job): job for job in jobs}
+        for future in as_completed(futures):
+            outcome = _outcome(future)
+            if isinstance(outcome, BrokenProcessPool):
+                unanswered.append(futures[future])
+            else:
+                yield futures[future], outcome
+    # A dead process takes the pool with it, and nothing tells whose it was: each gets its own.
+    for job in unanswered:
+        with _pool(1) as pool:
+            outcome = _outcome(pool.submit(function, job))
+        if isinstance(outcome, BrokenProcessPool):
+            outcome = WorkerLost("its process ended without an answer (killed, out of memory, or crashed)")
+        yield job, outcome
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Open3D's and torch's threads do not survive a fork.
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _outcome(future: Future) -> Any:
+    try:
+        return future.result()
+    except Exception as error:
+        return error
+
+
+def _on_ray(
+    function: Callable[[Job], Result], jobs: Sequence[Job], address: str | None
+) -> Iterator[Outcome[Job, Result]]:
+    try:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+    except ImportError as error:
+        raise SetupError("Ray is not installed.", "pip install 'scener1[ray]'") from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise SetupError(
+                f"The Ray cluster {address or ''} cannot be reached: {error}",
+                "Start one with `ray start --head`, or leave --ray-address out.",
+            ) from error
+    remote = ray.remote(max_retries=1)(function)
+    pending = {remote.remote(job): job for job in jobs}
+    while pending:
+        done, _ = ray.wait(list(pending), num_returns=1)
+        job = pending.pop(done[0])
+        try:
+            yield job, ray.get(done[0])
+        except RayTaskError as error:
+            yield job, error.cause if isinstance(error.cause, Exception) else error
+        except RayError as error:
+            yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
