@@ -38,7 +38,7 @@ def ask(room, *object_ids, answers=(), number=0):
 
 def own_labels(room):
     return {
-        label.object_id: label
+        int(label.object_id or 0): label
         for label in read_labels(room / "labels" / "rooms.parquet")
         if not label.answers
     }
@@ -49,9 +49,9 @@ def test_labels_agree_with_the_rooms_own(room, prepared, instances):
     truth = own_labels(room)
     rows = [ask(room, object_id, number=object_id) for object_id in truth]
     counts = label_scene(room, prepared, {"test": rows}, LabelsConfig(instances=instances), instances)
-    labels = {label.object_id: label for label in read_labels(prepared / "labels" / "test.parquet")}
+    labels = {int(label.object_id or 0): label for label in read_labels(prepared / "labels" / "test.parquet")}
     assert counts["test"]["queries"] == len(labels) >= 0.9 * len(truth)
-    ious = [best_run_iou(label.runs_s[label.main_run], truth[i].runs_s) for i, label in labels.items()]
+    ious = [best_run_iou(item.runs_s[item.main_run or 0], truth[i].runs_s) for i, item in labels.items()]
     assert np.mean(ious) > 0.8
     boxes = [
         box2d_iou(view.box_xyxy_px, other.box_xyxy_px)

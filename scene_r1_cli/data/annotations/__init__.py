@@ -81,7 +81,7 @@ def read_annotations(path: Path) -> AnnotationSet:
         if isinstance(data, dict) and "questions" in data:
             name, parse, rows = questions.of_sqa3d(path, data)
         elif "description" in first:
-            name, parse, rows = referring.of_json(first, data)
+            name, parse, rows = referring.of_json(first, list(data))
         elif {"question", "scene_id"} <= first.keys():
             name, parse, rows = "scanqa", questions.scanqa_row, list(data)
         else:

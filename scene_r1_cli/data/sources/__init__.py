@@ -7,7 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from scene_r1_cli.data.sources import exported, prepared, scannet, scenezoo_datasets, tsdf
+from scene_r1_cli.data.sources import (
+    exported,
+    nerfstudio,
+    polycam,
+    prepared,
+    record3d,
+    redwood,
+    scannet,
+    scenezoo_datasets,
+    stray,
+    tsdf,
+    tum,
+)
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
@@ -30,6 +42,16 @@ SOURCES = {
     ),
     "tsdf": Source(
         tsdf.matches, tsdf.open_tsdf, "frame-XXXXXX.color.*, .depth.*, .pose.txt (7-Scenes, TSDF-fusion)"
+    ),
+    "tum": Source(tum.matches, tum.open_tum, "rgb.txt depth.txt groundtruth.txt (TUM RGB-D)"),
+    "redwood": Source(
+        redwood.matches, redwood.open_redwood, "color/ depth/ trajectory.log (Open3D, Redwood)"
+    ),
+    "record3d": Source(record3d.matches, record3d.open_record3d, "an .r3d file (Record3D)"),
+    "stray": Source(stray.matches, stray.open_stray, "rgb.mp4 depth/ odometry.csv (Stray Scanner)"),
+    "polycam": Source(polycam.matches, polycam.open_polycam, "keyframes/ of a raw export (Polycam)"),
+    "nerfstudio": Source(
+        nerfstudio.matches, nerfstudio.open_nerfstudio, "transforms.json with depth_file_path (nerfstudio)"
     ),
 } | {
     name: Source(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from scene_r1_cli.data.sources.assemble import FrameRow, camera_from_matrix, read_matrix
@@ -37,6 +38,8 @@ class ImageFolderReader:
         color_size_wh: Size every colour image must have.
         depth_size_wh: Size every depth image must have.
         depth_units_per_metre: 1000 for millimetres.
+        confidence: Source frame index to a grey picture of depth's size: how sure the sensor was.
+        min_confidence: Depth with less is no reading.
     """
 
     def __init__(
@@ -45,9 +48,13 @@ class ImageFolderReader:
         color_size_wh: tuple[int, int],
         depth_size_wh: tuple[int, int],
         depth_units_per_metre: float = MILLIMETRES_PER_METRE,
+        *,
+        confidence: Mapping[int, Path] | None = None,
+        min_confidence: int = 0,
     ) -> None:
         self._files, self._color_size_wh, self._depth_size_wh = files, color_size_wh, depth_size_wh
         self.depth_units_per_metre = depth_units_per_metre
+        self._confidence, self._min_confidence = confidence or {}, min_confidence
 
     def color_num_bytes(self, frame_index: int) -> int:
         """See EncodedFrames; 0 if the file is gone."""
@@ -75,7 +82,14 @@ class ImageFolderReader:
 
     def _read_depth_raw(self, frame_index: int) -> np.ndarray:
         path = self._files[frame_index].depth
-        return decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
+        raw = decode_depth_image(read_bytes(path), self._depth_size_wh, str(path))
+        sure_path = self._confidence.get(frame_index)
+        if sure_path is None:
+            return raw
+        sure = cv2.imdecode(np.frombuffer(read_bytes(sure_path), np.uint8), cv2.IMREAD_GRAYSCALE)
+        if sure is None or sure.shape != raw.shape:
+            raise InputError(f"{sure_path} is no confidence picture of depth's size.")
+        return np.where(sure < self._min_confidence, 0, raw).astype(raw.dtype)
 
 
 def read_bytes(path: Path | None) -> bytes:

@@ -162,7 +162,7 @@ def test_what_is_no_capture(tmp_path, prepare, message):
 def test_missing_path_unknown_source_and_bad_alignment(tmp_path):
     with pytest.raises(InputError, match="There is no file or folder"):
         open_scene(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="--source takes scannet"):
+    with pytest.raises(UsageError, match=r"--source takes .*scannet.*, not 'scanet'"):
         open_scene(tmp_path, "scanet")
     root = write_scannet(tmp_path)
     (root / "scans" / "scene0000_00" / "scene0000_00.txt").write_text("axisAlignment = 1 2 3\n")
