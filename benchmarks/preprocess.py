@@ -1,11 +1,11 @@
 """How fast do ``.sens`` files become prepared scenes, beside ScanNet's own SensReader and plain ``cp``?
 
 Whole processes, warm page cache, one after the other in each round; medians of the rounds. The readers of
-ScanNet are not part of this repository: give ``--cpp-reader`` (its ``sens`` program, built from SensReader/c++)
-and ``--python-reader`` (its ``reader.py``, ported to Python 3 by you). A missing one is left out.
+ScanNet are not part of this repository: give ``--cpp-reader`` (``sens``, built from SensReader/c++) and
+``--python-reader`` (``reader.py``, ported to Python 3 by you). A missing one is left out.
 
     python -m benchmarks.preprocess --make big --frames 2000
-    python -m benchmarks.preprocess --scene big/scans/scene8020_00 --cpp-reader .../sens --python-reader .../reader.py
+    python -m benchmarks.preprocess --scene big/scans/scene8020_00 --cpp-reader SENS --python-reader READER
     python -m benchmarks.preprocess --root rooms      # 8 scenes, one worker against two
 """
 
@@ -33,6 +33,7 @@ from scene_r1_cli.data.rooms import RoomOptions, make_room, split_seeds
 from scene_r1_cli.data.sources.prepared import FRAMES_FILE, read_frames
 from scene_r1_cli.data.sources.sens import SensReader, index_sens
 
+PYTHON_EXPORTS = ("depth_images", "color_images", "poses", "intrinsics")
 FULL = ("--set", "frames.fps=null")
 
 
