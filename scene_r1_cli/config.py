@@ -193,3 +193,4 @@ class GroundConfig(StrictModel):
     box: BoxConfig = BoxConfig()
     surface: SurfaceConfig = SurfaceConfig()
     lifting: LiftingConfig = LiftingConfig()
+    answer: AnswerConfig = AnswerConfig()

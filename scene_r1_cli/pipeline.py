@@ -18,6 +18,7 @@ from scene_r1_cli.models.prompts import prompt_hash
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.run_dir import QueryDir, scene_fingerprint
 from scene_r1_cli.stage_cache import StageCache
+from scene_r1_cli.stages.answer import answer_question
 from scene_r1_cli.stages.box import ground_boxes
 from scene_r1_cli.stages.box3d import fit_boxes
 from scene_r1_cli.stages.masks import track_masks
@@ -26,6 +27,7 @@ from scene_r1_cli.stages.second_pass import track_again
 from scene_r1_cli.stages.span import ground_span
 from scene_r1_cli.stages.video import sample_video
 from scene_r1_cli.types import (
+    AnswerResult,
     Box2D,
     Failure,
     FrameMask,
@@ -43,6 +45,7 @@ class Given:
 
     span: TemporalSpan | None = None
     boxes_2d: tuple[Box2D, ...] = ()
+    masks: tuple[FrameMask, ...] = ()
 
 
 def ground_query(
@@ -104,7 +107,7 @@ def ground_query(
 
         # Only a second pass looks at what the first one lifts to.
         lifted = [config.lifting, config.surface] if config.tracker.second_pass else []
-        masks = run.masks([boxes_2d, span, config.tracker, *lifted], track)
+        masks = given.masks or run.masks([boxes_2d, span, config.tracker, *lifted], track)
         points = run.points([masks, config.lifting, config.surface], lambda: lift(masks))
         boxes_3d = run.boxes_3d(
             [masks, config.lifting, config.surface], lambda: fit_boxes(points, config.lifting)
@@ -122,3 +125,29 @@ def ground_query(
         timings_s=run.timings_with_total(),
         failure=failure,
     )
+
+
+def answer_query(
+    scene: Scene,
+    query: Query,
+    config: GroundConfig,
+    models: Models,
+    *,
+    artifacts: QueryDir | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> AnswerResult:
+    """Answer a question about the whole video.
+
+    Arguments as of ``ground_query``; the same frames are shown as for the span, so both share a prefix.
+    """
+    run = StageCache(artifacts, scene_fingerprint(scene), on_stage)
+    answer, failure = None, None
+    video = lru_cache(lambda: sample_video(scene, config.video, models.vlm.model_size_wh))
+    try:
+        answer = run.answer(
+            [query.text, prompt_hash("answer"), config.model, config.video, config.answer],
+            lambda record: answer_question(models.vlm, video(), query, config.answer, record),
+        )
+    except StageFailure as stage_failure:
+        failure = Failure(stage_failure.stage, stage_failure.reason)
+    return AnswerResult(query, answer, run.timings_with_total(), failure)

@@ -39,6 +39,7 @@ STAGE_FILES = {
     "masks": "masks.json",
     "points": "points.ply",
     "box3d": "box3d.json",
+    "answer": "answer.json",
 }
 _FINGERPRINT_COMMENT = "scener1 fingerprint "
 
@@ -279,6 +280,16 @@ class RunDir:
         line = json.dumps(result, allow_nan=False, ensure_ascii=False) + "\n"
         with (self.path / "predictions.jsonl").open("ab", buffering=0) as file:
             file.write(line.encode())
+
+    def write_metrics(self, metrics: Mapping[str, Any], table: str) -> None:
+        """``metrics.json``, and ``metrics.md`` for people."""
+        write_json(self.path / "metrics.json", metrics)
+        write_text(self.path / "metrics.md", table)
+
+    @property
+    def predictions_path(self) -> Path:
+        """Where ``predictions.jsonl`` is or will be."""
+        return self.path / "predictions.jsonl"
 
     def read_predictions(self) -> list[dict[str, Any]]:
         """Finished queries, the latest line of each; a last line cut by a kill is not finished."""

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from scene_r1_cli.types import Box2D, Box3D, FrameMask, GroundingResult, RleMask, TemporalSpan
+from scene_r1_cli.types import (
+    Answer,
+    AnswerResult,
+    Box2D,
+    Box3D,
+    FrameMask,
+    GroundingResult,
+    RleMask,
+    TemporalSpan,
+)
 
 SCHEMA_VERSION = 1
 
@@ -109,6 +118,16 @@ def box3d_from_json(data: Mapping[str, Any]) -> Box3D:
     )
 
 
+def answer_to_json(answer: Answer) -> Json:
+    """An answer with its reasoning."""
+    return {"text": answer.text, "rationale": answer.rationale}
+
+
+def answer_from_json(data: Mapping[str, Any]) -> Answer:
+    """Inverse of answer_to_json."""
+    return Answer(text=data["text"], rationale=data["rationale"])
+
+
 def _without(data: Json, *keys: str) -> Json:
     return {key: value for key, value in data.items() if key not in keys}
 
@@ -150,5 +169,33 @@ def result_to_json(result: GroundingResult) -> Json:
             if truth
             else None
         ),
+        "run_dir": result.run_dir,
+    }
+
+
+def answer_result_to_json(result: AnswerResult) -> Json:
+    """The result object of docs/result.schema.json for a question: an answer, and no boxes."""
+    answer = result.answer
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "scene_id": result.query.scene_id,
+        "query_id": result.query.query_id,
+        "query": result.query.text,
+        "status": "failed" if result.failure else "ok",
+        "failure": (
+            {"stage": result.failure.stage, "reason": result.failure.reason} if result.failure else None
+        ),
+        "span_s": None,
+        "boxes_2d": [],
+        "boxes3d": [],
+        "box3d": None,
+        "obb": None,
+        "mask_path": None,
+        "answers": [answer.text] if answer else [],
+        "num_points": 0,
+        "surface_source": None,
+        "rationale": {"temporal": (answer.rationale or None) if answer else None, "image": None},
+        "timings_s": _rounded(result.timings_s),
+        "truth": None,
         "run_dir": result.run_dir,
     }

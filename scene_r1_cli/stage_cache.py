@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from scene_r1_cli import serialize
 from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.run_dir import QueryDir, fingerprint
-from scene_r1_cli.types import Box2D, Box3D, FrameMask, PointSet, TemporalSpan
+from scene_r1_cli.types import Answer, Box2D, Box3D, FrameMask, PointSet, TemporalSpan
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +52,11 @@ class StageCache:
         return self._json_stage(
             "box", inputs, asked, serialize.boxes_2d_to_json, serialize.boxes_2d_from_json
         )
+
+    def answer(self, inputs: list[Any], compute: Callable[[Record], Answer]) -> Answer:
+        """An answer to a question, stored as ``answer.json``."""
+        asked = self._recording("answer", compute)
+        return self._json_stage("answer", inputs, asked, serialize.answer_to_json, serialize.answer_from_json)
 
     def masks(self, inputs: list[Any], compute: Callable[[], Iterable[FrameMask]]) -> tuple[FrameMask, ...]:
         """Tracking, stored as ``masks.json``."""

@@ -277,6 +277,17 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class AnswerResult:
+    """Everything ``qa`` found for one question; serialised as docs/result.schema.json."""
+
+    query: Query
+    answer: Answer | None
+    timings_s: Mapping[str, float]
+    failure: Failure | None = None
+    run_dir: str | None = None
+
+
+@dataclass(frozen=True)
 class Failure:
     """Which stage had nothing, and why."""
 

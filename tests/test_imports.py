@@ -28,9 +28,9 @@ LAYERS = {
     "stages": 6,
     "stage_cache": 6,
     "training": 7,
-    "evaluation": 7,
+    "evaluation": 8,
     "pipeline": 7,
-    "cli": 8,
+    "cli": 9,
 }
 HEAVY = {"torch", "transformers", "trl", "sam2", "open3d", "scenezoo"}
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from scene_r1_cli import __version__
-from scene_r1_cli.cli import demo, ground, output, preprocess, rooms, train_sft
+from scene_r1_cli.cli import demo, evaluate, ground, output, preprocess, qa, rooms, train_sft
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ def root(
 
 
 app.command("ground")(ground.ground)
+app.command("qa")(qa.qa)
+app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("preprocess")(preprocess.preprocess)
 app.command("rooms")(rooms.rooms)

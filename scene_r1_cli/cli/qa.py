@@ -1,0 +1,145 @@
+"""``scener1 qa``: free-form questions about a scene."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scene_r1_cli.cli import options, output
+from scene_r1_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from scene_r1_cli.types import AnswerResult
+
+EXIT_SOME_FAILED = 5
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def qa(
+    scene: Annotated[str, typer.Argument(help="Capture folder, .sens file, scene id in the store, or demo.")],
+    question: Annotated[str | None, typer.Argument(help="The question.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="A choice of a multiple-choice question; repeatable.")
+    ] = None,
+    situation: Annotated[
+        str | None, typer.Option("--situation", help="Where the person who asks is, as in SQA3D.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Questions, one a line, instead.")] = None,
+    preset: options.Preset = None,
+    model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
+    config: options.ConfigFiles = None,
+    sets: options.Sets = None,
+    source: options.Source = None,
+    store: options.Store = None,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Answer questions about a scene from its video, with reasons.
+
+    Questions of one call share the video: it is shown to the model once.
+
+    Examples:
+
+      scener1 qa demo "how many chairs are there?"
+
+      scener1 qa scene0011_00 "what is nearest to the door?" --option chair --option bed
+    """
+    from dataclasses import replace
+
+    from scene_r1_cli.config_load import load_config
+    from scene_r1_cli.data.store import DEFAULT_STORE, resolve_scene
+    from scene_r1_cli.evaluation.predict import AskingModels, cached_scene
+    from scene_r1_cli.models.pocket import POCKET
+    from scene_r1_cli.models.pocket.domain import check_scene
+    from scene_r1_cli.models.prompts import answer_prompt
+    from scene_r1_cli.models.provider import Models
+    from scene_r1_cli.pipeline import answer_query
+    from scene_r1_cli.run_dir import RunDir, query_id_of
+    from scene_r1_cli.serialize import answer_result_to_json
+    from scene_r1_cli.types import Query
+
+    texts = _questions(question, file, option or [], situation)
+    flags = {"model.name": model}
+    settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
+    opened = resolve_scene(scene, store or DEFAULT_STORE, source)
+    if settings.model.name == POCKET and settings.model.endpoint is None and preset is None:
+        check_scene(opened)
+    models = AskingModels(Models(settings))
+    asked = [Query(opened.scene_id, query_id_of(text), text) for text in texts]
+    models.vlm.expect([answer_prompt(query.text, opened.duration_s) for query in asked])
+    run = RunDir(
+        out or RunDir.default_path("qa", f"{opened.scene_id}-{asked[0].query_id}"),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    run.start("qa", settings.model_dump(mode="json"), sys.argv[1:])
+    status, results = "interrupted", []
+    try:
+        with (
+            output.logging_to(run.log_path, quiet=quiet),
+            output.progress_bar("questions", len(asked)) as update,
+        ):
+            kept = cached_scene(opened)
+            for number, query in enumerate(asked, start=1):
+                artifacts = run.query(query.scene_id, query.query_id)
+                result = answer_query(kept, query, settings, models, artifacts=artifacts)
+                results.append(replace(result, run_dir=str(run.path)))
+                run.append_prediction(answer_result_to_json(results[-1]))
+                update(number)
+        failed = any(result.failure for result in results)
+        status = "failed items" if failed else "done"
+    finally:
+        run.finish(status)
+    for result in results:
+        if as_json:
+            output.print_json(answer_result_to_json(result))
+        else:
+            for line in _lines(result):
+                output.print_data(line)
+    if not quiet:
+        output.next_step(f"less {run.path}/predictions.jsonl")
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _questions(
+    question: str | None, file: Path | None, choices: list[str], situation: str | None
+) -> list[str]:
+    """Texts to ask. Raises UsageError or InputError when there is nothing to ask."""
+    if (question is None) == (file is None):
+        raise UsageError("Give one question, or --file with one a line.")
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"The questions file {file} cannot be read: {error}.") from error
+        texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+        if not texts:
+            raise InputError(f"The questions file {file} holds no question.")
+    else:
+        texts = [(question or "").strip()]
+        if not texts[0]:
+            raise UsageError("The question is empty.", 'Ask something, e.g. "how many chairs are there?".')
+    if len(choices) == 1 or len(choices) > len(LETTERS):
+        raise UsageError(f"--option takes 2 to {len(LETTERS)} choices, not {len(choices)}.")
+    listed = "".join(f"\n{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
+    before = f"{situation.strip()} " if situation and situation.strip() else ""
+    return [f"{before}{text}" + (f"\nOptions:{listed}" if listed else "") for text in texts]
+
+
+def _lines(result: AnswerResult) -> list[str]:
+    lines = [f"question  {result.query.text}"]
+    if result.answer is not None:
+        lines.append(f"answer    {result.answer.text}")
+        if result.answer.rationale:
+            lines.append(f"          “{result.answer.rationale}”")
+    if result.failure is not None:
+        lines.append(f"failed    {result.failure.stage}: {result.failure.reason}")
+    return lines

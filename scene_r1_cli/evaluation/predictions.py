@@ -1,0 +1,121 @@
+"""Predictions in: our own ``predictions.jsonl``, or ScanRefer's ``pred.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scene_r1_cli.data.annotations import read_text
+from scene_r1_cli.errors import InputError
+from scene_r1_cli.evaluation.items import Item
+
+UNALIGNED_M = 1.0
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Predictions joined with queries.
+
+    Attributes:
+        rows: Prediction by query key; a query without one is missing here and counts as wrong.
+        faults: One sentence for each prediction that could not be used.
+    """
+
+    rows: Mapping[tuple[str, str], Mapping[str, Any]]
+    faults: tuple[str, ...]
+
+
+def read_predictions(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Rows of one or more files, in order.
+
+    Raises:
+        InputError: A file cannot be read, or a row is no object.
+    """
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        text = read_text(path)
+        try:
+            if path.suffix == ".json":
+                found = [_of_scanrefer(row) for row in json.loads(text)]
+            else:
+                found = [json.loads(line) for line in text.splitlines() if line.strip()]
+            if not all(isinstance(row, dict) and "scene_id" in row for row in found):
+                raise ValueError("a row has no scene_id")
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise InputError(f"{path} is no predictions file: {error!r}.") from error
+        rows += found
+    return rows
+
+
+def match(rows: Sequence[Mapping[str, Any]], items: Sequence[Item]) -> Matched:
+    """Join predictions with queries by query_id, else by object_id and ann_id.
+
+    A prediction for a query that is not there, or for one that has one already, is a fault.
+    """
+    by_name = {(item.label.scene_id, *item.names): item.key for item in items if item.names}
+    keys = {item.key for item in items}
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    faults: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        scene_id = str(row["scene_id"])
+        key = (scene_id, str(row.get("query_id", "")))
+        if key not in keys:
+            name = (scene_id, str(row.get("object_id", "")), str(row.get("ann_id", "")))
+            key = by_name.get(name, key)
+        told = f"prediction {number} ({scene_id}, {row.get('query_id') or row.get('object_id')})"
+        if key not in keys:
+            faults.append(f"{told} is for no query of this evaluation")
+        elif key in found:
+            faults.append(f"{told} is for a query that has a prediction already; the first one counts")
+        else:
+            fault = box_fault(row.get("box3d"))
+            if fault:
+                faults.append(f"{told} {fault}; it counts as wrong")
+            found[key] = {**row, "box3d": None} if fault else row
+    return Matched(found, tuple(faults))
+
+
+def box_fault(box: Any) -> str:
+    """What is wrong with a predicted box; empty if nothing, or if there is none."""
+    if box is None:
+        return ""
+    try:
+        values = [float(value) for name in ("center_m", "size_m") for value in box[name]]
+    except (KeyError, TypeError, ValueError):
+        return "has no center_m and size_m of three numbers"
+    if len(values) != 6 or not all(map(math.isfinite, values)):
+        return "has a box that is not finite"
+    return "has a box with a negative side" if min(values[3:]) < 0 else ""
+
+
+def unaligned_guess(matched: Matched, items: Sequence[Item]) -> str:
+    """A helpful guess when predicted boxes lie nowhere near the truth; empty otherwise."""
+    apart = [
+        float(np.linalg.norm(np.asarray(row["box3d"]["center_m"]) - item.label.box3d.center_m))
+        for item in items
+        if item.label.box3d is not None and (row := matched.rows.get(item.key)) and row.get("box3d")
+    ]
+    if len(apart) < 5 or float(np.percentile(apart, 25)) < UNALIGNED_M:
+        return ""
+    return (
+        f"boxes look unaligned: median distance to the truth {np.median(apart):.1f} m; "
+        "is axisAlignment missing, or are the boxes in the scan frame?"
+    )
+
+
+def _of_scanrefer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ScanRefer's ``pred.json``: eight corners."""
+    corners = np.asarray(row["bbox"], dtype=np.float64).reshape(8, 3)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return {
+        "scene_id": row["scene_id"],
+        "object_id": str(row["object_id"]),
+        "ann_id": str(row["ann_id"]),
+        "box3d": {"center_m": ((low + high) / 2).tolist(), "size_m": (high - low).tolist()},
+    }

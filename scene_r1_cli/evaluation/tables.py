@@ -1,0 +1,64 @@
+"""Figures as Markdown, for people and for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TITLES = {
+    "mean_iou": "mean IoU",
+    "acc_at_0.25": "Acc@0.25",
+    "acc_at_0.50": "Acc@0.5",
+    "f1_at_0.25": "F1@0.25",
+    "f1_at_0.50": "F1@0.5",
+    "acc_by_distance": "accuracy, nearest true box",
+    "acc_by_iou": "accuracy, most overlapping true box",
+    "span_iou": "span IoU with the nearest run",
+    "box_iou": "2D box IoU",
+    "em": "EM@1 (ScanQA's, as written)",
+    "em_clean": "EM (cleaned, as for SQA3D)",
+    "em_refined": "EM-R (LEO's refined match)",
+    "vsi": "VSI-Bench score (first word, official)",
+    "vsi_read": "VSI-Bench score (the answer read through)",
+    "vsi_overall": "VSI-Bench overall (mean of tasks)",
+}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The whole report of ``metrics.json``."""
+    lines = [f"# {report['benchmark']}", ""]
+    about = {
+        "queries": report["n"],
+        "without a prediction (counted as wrong)": report["missing"],
+        "failed (counted as wrong)": report["failed"],
+        "true boxes": report["truth_source"],
+        **report.get("about", {}),
+    }
+    lines += [f"- {name}: {value}" for name, value in about.items()]
+    lines += [f"- {note}" for note in report["notes"]]
+    lines += ["", *_table([("all", report["metrics"])])]
+    for kind, parts in report["groups"].items():
+        lines += ["", f"By {kind}", "", *_table(list(parts.items()))]
+    if report["failures"]:
+        lines += ["", "Failures by stage", "", "| stage | queries |", "|---|---|"]
+        lines += [f"| {stage} | {count} |" for stage, count in report["failures"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    names = [name for name in TITLES if any(name in metrics for _, metrics in rows)]
+    lines = ["| | " + " | ".join(TITLES[name] for name in names) + " | n |"]
+    lines.append("|---" * (len(names) + 2) + "|")
+    for title, metrics in rows:
+        cells = [cell(metrics.get(name)) for name in names]
+        count = max((entry["n"] for name, entry in metrics.items() if name != "vsi_overall"), default=0)
+        lines.append(f"| {title} | " + " | ".join(cells) + f" | {count} |")
+    return lines
+
+
+def cell(entry: Mapping[str, Any] | None) -> str:
+    """``.123 [.100, .150]``; "not computed" where there is no figure."""
+    if entry is None or entry["value"] is None:
+        return "not computed"
+    text = f"{entry['value']:.3f}"
+    return text + (f" [{entry['ci95'][0]:.3f}, {entry['ci95'][1]:.3f}]" if entry["ci95"] else "")
