@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scene_r1_cli import __version__
-from scene_r1_cli.data.rooms.write import RECIPE
+from scene_r1_cli.data.room_marker import RECIPE
 from scene_r1_cli.data.scene_surface import read_segments
 from scene_r1_cli.data.sources import open_scene, scannet
 from scene_r1_cli.data.sources.assemble import folder_name

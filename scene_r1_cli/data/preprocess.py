@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scene_r1_cli.data.annotations import Annotation, AnnotationSet
-from scene_r1_cli.data.label_scene import label_scene
 from scene_r1_cli.data.prepare import Capture, SceneReport, capture_of, plan_scene, prepare_scene
 from scene_r1_cli.data.sources import SOURCES
 from scene_r1_cli.data.sources.prepared import SCENE_FILE, read_record
@@ -194,6 +193,8 @@ def _run(job: SceneJob) -> SceneReport:
     report = prepare_scene(job.capture, job.folder, job.config.frames)
     if not job.annotations:
         return report
+    from scene_r1_cli.data.label_scene import label_scene
+
     made_from = read_record(job.folder)["fingerprint"]
     labels = label_scene(job.capture.path, job.folder, job.annotations, job.config.labels, made_from)
     return replace(report, labels=labels)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scene_r1_cli.config import SurfaceConfig
-from scene_r1_cli.data.rooms import is_room
+from scene_r1_cli.data.room_marker import is_room
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import pixel_rays
 from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at

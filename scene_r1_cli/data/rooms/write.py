@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from scene_r1_cli.data.labels import read_labels, write_labels
+from scene_r1_cli.data.room_marker import RECIPE
 from scene_r1_cli.data.rooms import annotations, scannet_files
 from scene_r1_cli.data.rooms.capture import Capture, prepare_capture
 from scene_r1_cli.data.rooms.labelling import label_room, write_texts
@@ -27,12 +28,10 @@ from scene_r1_cli.data.supervision import Visibility, find_visibility
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.transforms import rotation_about_z, transform_points
-from scene_r1_cli.types import Box3D, Scene
+from scene_r1_cli.types import Box3D
 
 DEFAULTS = RoomOptions()
 LABELS = Path("labels") / "rooms.parquet"
-RECIPE = "room.json"
-"""What a room was made from; it tells a finished room from anything else."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,6 @@ class RoomSummary:
     num_objects: int
     num_queries: int
     num_questions: int
-
-
-def is_room(scene: Scene) -> bool:
-    """True for a capture that ``make_room`` made, opened as a folder or by its ``.sens``."""
-    folder = scene.path if scene.path.is_dir() else scene.path.parent
-    return (folder / RECIPE).is_file()
 
 
 def make_room(seed: int, out_root: Path, options: RoomOptions = DEFAULTS) -> RoomSummary:

@@ -68,18 +68,22 @@ def write_frames(path: Path, table: FrameTable) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def column(values: np.ndarray, dtype: type) -> Any:
+        # pa.array would load pandas, which takes longer than all of a small scene.
+        contiguous = np.ascontiguousarray(values, dtype=dtype)
+        buffer = pa.py_buffer(contiguous.tobytes())
+        return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), contiguous.size, [None, buffer])
+
     columns = {
-        "frame_index": pa.array(table.frame_index, pa.int64()),
-        "timestamp_s": pa.array(table.timestamp_s, pa.float64()),
-        "scan_from_camera": pa.array(
-            list(table.scan_from_camera.reshape(-1, 16)), pa.list_(pa.float64(), 16)
-        ),
-        "sharpness": pa.array(table.sharpness, pa.float64()),
-        "sampled": pa.array(table.sampled, pa.bool_()),
+        "frame_index": column(table.frame_index, np.int64),
+        "timestamp_s": column(table.timestamp_s, np.float64),
+        "scan_from_camera": pa.FixedSizeListArray.from_arrays(column(table.scan_from_camera, np.float64), 16),
+        "sharpness": column(table.sharpness, np.float64),
+        "sampled": column(table.sampled, np.uint8).cast(pa.bool_()),
     }
     if table.ranges is not None:
         columns |= {
-            name: pa.array(table.ranges[:, column], pa.int64()) for column, name in enumerate(_RANGE_COLUMNS)
+            name: column(table.ranges[:, place], np.int64) for place, name in enumerate(_RANGE_COLUMNS)
         }
     pq.write_table(pa.table(columns), path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from scene_r1_cli.errors import InputError
 
@@ -47,6 +46,9 @@ def read_rows(path: Path, min_columns: int, delimiter: str | None = None) -> np.
 
 def transforms_of(positions_m: np.ndarray, quaternions_xyzw: np.ndarray) -> np.ndarray:
     """(N, 4, 4) from (N, 3) and (N, 4); a zero or non-finite quaternion gives NaN: untracked."""
+    # Half a second to load, and most captures bring matrices.
+    from scipy.spatial.transform import Rotation
+
     transforms = np.tile(np.eye(4), (len(positions_m), 1, 1))
     norms = np.linalg.norm(quaternions_xyzw, axis=1)
     usable = np.isfinite(norms) & (norms > 0)

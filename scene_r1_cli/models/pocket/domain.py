@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scene_r1_cli.data.rooms import is_room
+from scene_r1_cli.data.room_marker import is_room
 from scene_r1_cli.data.rooms.vocabulary import CLASSES, STRUCTURE, plural
 from scene_r1_cli.errors import SetupError, UsageError
 from scene_r1_cli.types import Scene
