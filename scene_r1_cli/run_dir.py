@@ -41,6 +41,7 @@ STAGE_FILES = {
     "box3d": "box3d.json",
     "answer": "answer.json",
 }
+MODEL_FOLDER = "model"
 _FINGERPRINT_COMMENT = "scener1 fingerprint "
 
 
@@ -94,6 +95,12 @@ def scene_fingerprint(scene: Scene) -> str:
     digest.update(scene.frame_indices.tobytes() + scene.timestamps_s.tobytes())
     digest.update(np.stack([frame.scan_from_camera for frame in scene.frames]).tobytes())
     return digest.hexdigest()[:16]
+
+
+def model_in(path: Path) -> Path:
+    """The checkpoint folder of a training run; the path itself if it is none."""
+    inside = path / MODEL_FOLDER
+    return inside if (path / "run.json").is_file() and inside.is_dir() else path
 
 
 def slug(text: str, max_length: int = 40) -> str:
@@ -285,6 +292,31 @@ class RunDir:
         """``metrics.json``, and ``metrics.md`` for people."""
         write_json(self.path / "metrics.json", metrics)
         write_text(self.path / "metrics.md", table)
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """Folder of training checkpoints, as TRL writes them."""
+        return self.path / "checkpoints"
+
+    def append_training(self, row: Mapping[str, Any]) -> None:
+        """Add what one logged step measured to ``train.jsonl``."""
+        with (self.path / "train.jsonl").open("ab", buffering=0) as file:
+            file.write((json.dumps(row) + "\n").encode())
+
+    def save_model(self, model: Any, processor: Any, card: str) -> Path:
+        """Write the trained model as a checkpoint folder; it appears whole or not at all."""
+        path = self.path / MODEL_FOLDER
+        partial = path.with_name(f".{MODEL_FOLDER}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            model.save_pretrained(partial)
+            processor.save_pretrained(partial)
+            (partial / "README.md").write_text(card, encoding="utf-8")
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return path
 
     @property
     def predictions_path(self) -> Path:

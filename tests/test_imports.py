@@ -16,6 +16,7 @@ LAYERS = {
     "config": 0,
     "training_config": 0,
     "preprocess_config": 0,
+    "grpo_config": 0,
     "parallel": 1,
     "geometry": 1,
     "serialize": 2,
@@ -27,10 +28,10 @@ LAYERS = {
     "config_load": 6,
     "stages": 6,
     "stage_cache": 6,
-    "training": 7,
+    "training": 9,
     "evaluation": 8,
     "pipeline": 7,
-    "cli": 9,
+    "cli": 10,
 }
 HEAVY = {"torch", "transformers", "trl", "sam2", "open3d", "scenezoo"}
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from scene_r1_cli import __version__
-from scene_r1_cli.cli import demo, evaluate, ground, output, preprocess, qa, rooms, train_sft
+from scene_r1_cli.cli import demo, evaluate, ground, output, preprocess, qa, rooms, train_grpo, train_sft
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
@@ -44,6 +44,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("preprocess")(preprocess.preprocess)
 app.command("rooms")(rooms.rooms)
+app.command("train-temporal")(train_grpo.train_temporal)
+app.command("train-image")(train_grpo.train_image)
+app.command("train-qa")(train_grpo.train_qa)
 app.command("train-sft")(train_sft.train_sft)
 
 

@@ -11,6 +11,7 @@ import torch
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
 from scene_r1_cli.models.families import FAMILIES, Family, family_named, family_of
+from scene_r1_cli.run_dir import model_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
@@ -68,7 +69,7 @@ def choose_device(name: str) -> torch.device:
 
 def _where(name: str) -> str:
     """A folder if ``name`` is one, else the hub name; a path that is not there is an InputError."""
-    path = Path(name).expanduser()
+    path = model_in(Path(name).expanduser())
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise InputError(

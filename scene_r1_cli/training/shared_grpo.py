@@ -1,0 +1,250 @@
+"""TRL's GRPO trainer with the prompt computed once per group instead of once per completion.
+
+All completions of a prompt share its video. In the loss, one prompt and its G completions are packed into one
+sequence: each completion sees the prompt and itself, and its positions go on where the prompt ends. The
+completion's first token is predicted by the prompt's last one, which every completion therefore brings along.
+In sampling, the prompt is prefilled once. Log-probabilities and gradients are those of stock TRL (tested).
+
+The hooks used are ``_get_per_token_logps_and_entropies`` and ``_generate_single_turn`` of TRL 1.x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from scene_r1_cli.config import SamplingConfig
+from scene_r1_cli.models.shared_prefix import generate_shared
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class PackedGroup:
+    """One prompt with its completions as one sequence of L tokens.
+
+    Attributes:
+        input_ids: (1, L) prompt without its last token, then per completion that token and the completion
+            without its last token.
+        labels: (1, L) the token that each position predicts; -100 in the prompt.
+        visible: (1, 1, L, L) bool, what each position (row) may attend to.
+        segment_positions: (L - P + 1,) how far behind the prompt's last token each later token lies, where P
+            is the prompt's length.
+        lengths: Tokens of each completion.
+    """
+
+    input_ids: torch.Tensor
+    labels: torch.Tensor
+    visible: torch.Tensor
+    segment_positions: torch.Tensor
+    lengths: tuple[int, ...]
+
+
+def pack_group(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> PackedGroup:
+    """Pack a prompt (P,) and its completions, each (C >= 1,)."""
+    shared = prompt[:-1]
+    pieces, labels, positions = [shared], [torch.full_like(shared, IGNORED)], []
+    segment = [torch.zeros_like(shared)]
+    for number, completion in enumerate(completions, start=1):
+        pieces.append(torch.cat([prompt[-1:], completion[:-1]]))
+        labels.append(completion)
+        positions.append(torch.arange(len(completion), device=prompt.device))
+        segment.append(torch.full_like(completion, number))
+    segments = torch.cat(segment)
+    order = torch.arange(len(segments), device=prompt.device)
+    is_before = order[:, None] >= order[None, :]
+    visible = is_before & ((segments[None, :] == 0) | (segments[:, None] == segments[None, :]))
+    return PackedGroup(
+        torch.cat(pieces)[None],
+        torch.cat(labels)[None],
+        visible[None, None],
+        torch.cat(positions),
+        tuple(len(completion) for completion in completions),
+    )
+
+
+class SharedPrefixGRPOTrainer(GRPOTrainer):
+    """GRPO for vision-language models of the Qwen families, a group at a time."""
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        pixel_values: torch.Tensor | None = None,
+        image_grid_thw: torch.Tensor | None = None,
+        num_images: list[int] | None = None,
+        mm_token_type_ids: torch.Tensor | None = None,
+        **others: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """As TRL's: (B, logits_to_keep) log-probabilities, and entropies if asked for."""
+        known = (pixel_values, image_grid_thw, num_images, mm_token_type_ids)
+        if any(item is None for item in known) or any(item is not None for item in others.values()):
+            return super()._get_per_token_logps_and_entropies(
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size,
+                compute_entropy,
+                compute_aux_loss,
+                pixel_values=pixel_values,
+                image_grid_thw=image_grid_thw,
+                num_images=num_images,
+                mm_token_type_ids=mm_token_type_ids,
+                **others,
+            )
+        assert pixel_values is not None
+        assert image_grid_thw is not None
+        assert num_images is not None
+        assert mm_token_type_ids is not None
+        split = input_ids.size(1) - logits_to_keep
+        logps = torch.zeros(len(input_ids), logits_to_keep, dtype=torch.float32, device=input_ids.device)
+        entropies = torch.zeros_like(logps) if compute_entropy else None
+        pixels, grids = _per_sample(pixel_values, image_grid_thw, num_images)
+        real = attention_mask.bool()
+        prompts = [ids[:split][mask[:split]] for ids, mask in zip(input_ids, real, strict=True)]
+        kept = real[:, split:]
+        for rows in _groups(prompts, pixels):
+            first = rows[0]
+            # A completion that was emptied still has its place in the batch, with nothing to score.
+            scored = [row for row in rows if bool(kept[row].any())]
+            if not scored:
+                continue
+            packed = pack_group(prompts[first], [input_ids[row, split:][kept[row]] for row in scored])
+            types = mm_token_type_ids[first, :split][real[first, :split]]
+            output = self._forward(model, packed, prompts[first], types, pixels[first], grids[first])
+            start = len(prompts[first]) - 1
+            for row, length in zip(scored, packed.lengths, strict=True):
+                place = (torch.full_like(kept[row].nonzero()[:, 0], row), kept[row].nonzero()[:, 0])
+                logps = logps.index_put(place, output.log_probs[0, start : start + length].float())
+                if entropies is not None:
+                    entropies = entropies.index_put(
+                        place, output.entropy[0, start : start + length].float().detach()
+                    )
+                start += length
+        return logps, entropies, None
+
+    def _forward(
+        self,
+        model: Any,
+        packed: PackedGroup,
+        prompt: torch.Tensor,
+        types: torch.Tensor,
+        pixel_values: torch.Tensor,
+        grids: torch.Tensor,
+    ) -> Any:
+        inner = _inner(self.accelerator.unwrap_model(model))
+        positions, _ = inner.model.get_rope_index(
+            prompt[None], mm_token_type_ids=types[None], image_grid_thw=grids
+        )
+        later = positions[:, :, -1:] + packed.segment_positions
+        num_later = packed.input_ids.size(1) - len(prompt) + 1
+        with self.accelerator.autocast():
+            return model(
+                input_ids=packed.input_ids,
+                attention_mask=packed.visible,
+                position_ids=torch.cat([positions[:, :, :-1], later], dim=2),
+                pixel_values=pixel_values,
+                image_grid_thw=grids,
+                mm_token_type_ids=torch.cat([types[:-1], types.new_zeros(num_later)])[None],
+                shift_labels=packed.labels,
+                fused_lm_head=True,
+            )
+
+    def _generate_single_turn(
+        self,
+        prompt_ids: list[list[int]],
+        images: Any,
+        multimodal_fields: dict[str, Any],
+        num_generations: int,
+        has_tool_images: bool = False,
+    ) -> tuple[list[list[int]], Any]:
+        """As TRL's; a prompt that follows itself in the batch is prefilled once."""
+        fields = {"pixel_values", "image_grid_thw", "mm_token_type_ids"}
+        if self.use_vllm or images is None or not fields <= multimodal_fields.keys() or has_tool_images:
+            return super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, has_tool_images
+            )
+        args: Any = self.args
+        device = self.accelerator.device
+        num_images = [len(of_prompt or ()) for of_prompt in images]
+        pixels, grids = _per_sample(
+            _tensor(multimodal_fields["pixel_values"]).to(device),
+            _tensor(multimodal_fields["image_grid_thw"]).to(device),
+            num_images,
+        )
+        model = _inner(self.accelerator.unwrap_model(self.model_wrapped))
+        was_training = model.training
+        model.eval()
+        completions: list[list[int]] = [[] for _ in prompt_ids]
+        groups = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
+        try:
+            for number, rows in enumerate(groups):
+                types = torch.tensor([list(multimodal_fields["mm_token_type_ids"][rows[0]])], device=device)
+                vision = {
+                    "pixel_values": pixels[rows[0]],
+                    "image_grid_thw": grids[rows[0]],
+                    "mm_token_type_ids": types,
+                }
+                replies = generate_shared(
+                    model,
+                    [prompt_ids[row] for row in rows],
+                    vision,
+                    eos_ids=self.eos_token_ids,
+                    max_new_tokens=args.max_completion_length,
+                    sampling=SamplingConfig(
+                        temperature=self.temperature, top_p=args.top_p, seed=self._seed_of(number)
+                    ),
+                )
+                for row, reply in zip(rows, replies, strict=True):
+                    completions[row] = reply
+        finally:
+            model.train(was_training)
+        return completions, None
+
+    def _seed_of(self, group: int) -> int:
+        """A seed of its own for each step, process and group, the same after a resume."""
+        parts = (self.args.seed, self.state.global_step, self.accelerator.process_index, group)
+        return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def _inner(model: Any) -> Any:
+    """The vision-language model inside LoRA's wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _tensor(value: Any) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.tensor(np.array(value))
+
+
+def _per_sample(
+    pixel_values: torch.Tensor, image_grid_thw: torch.Tensor, num_images: Sequence[int]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Patches and grids of each sample of a flat batch."""
+    grids = list(torch.split(image_grid_thw, list(num_images)))
+    patches = [int(of_sample.prod(dim=-1).sum()) for of_sample in grids]
+    return list(torch.split(pixel_values, patches)), grids
+
+
+def _groups(prompts: Sequence[torch.Tensor], pixels: Sequence[torch.Tensor]) -> list[list[int]]:
+    """Rows with the same prompt and the same frames, wherever they lie in the batch."""
+    groups: list[list[int]] = []
+    for row, prompt in enumerate(prompts):
+        for group in groups:
+            other = group[0]
+            if torch.equal(prompt, prompts[other]) and torch.equal(pixels[row], pixels[other]):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return groups

@@ -1,0 +1,137 @@
+"""A prompt computed once per group gives the log-probabilities and gradients of stock TRL."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scene_r1_cli.training.shared_grpo import pack_group
+from tests.tiny_models import save_tiny_vlm
+
+
+def test_a_completion_sees_the_prompt_and_itself_only():
+    packed = pack_group(torch.tensor([1, 2, 3]), [torch.tensor([4, 5]), torch.tensor([6])])
+    assert packed.input_ids.tolist() == [[1, 2, 3, 4, 3]]
+    assert packed.labels.tolist() == [[-100, -100, 4, 5, 6]]
+    assert packed.segment_positions.tolist() == [0, 1, 0]
+    assert packed.visible[0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 0, 0, 1],
+    ]
+
+
+def trainer_of(cls, folder, **more):
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl.trainer.grpo_config import GRPOConfig
+
+    arguments = GRPOConfig(
+        output_dir=str(folder / "out"), per_device_train_batch_size=4, num_generations=4, report_to=[],
+        gradient_checkpointing=False, use_cpu=True, bf16=False, max_completion_length=12, **more,
+    )  # fmt: skip
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    return cls(
+        model=model,
+        reward_funcs=[lambda completions, **_: [float(i) for i in range(len(completions))]],
+        args=arguments,
+        train_dataset=prompts(),
+        processing_class=AutoProcessor.from_pretrained(folder),
+    )
+
+
+class Prompts:
+    """Two frames and a question."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        rng = np.random.default_rng(int(number))
+        images = [Image.fromarray(rng.integers(0, 255, (56, 84, 3)).astype(np.uint8)) for _ in range(2)]
+        content: list[Any] = [{"type": "text", "text": "<0.0 seconds>"}, {"type": "image"}]
+        content += [{"type": "text", "text": "<1.0 seconds>"}, {"type": "image"}]
+        content += [{"type": "text", "text": f"When is chair {number} in view?"}]
+        return {"prompt": [{"role": "user", "content": content}], "images": images}
+
+
+def prompts():
+    from datasets import Dataset
+
+    def rows(batch):
+        made = [Prompts()[number] for number in batch["number"]]
+        return {name: [row[name] for row in made] for name in ("prompt", "images")}
+
+    return Dataset.from_dict({"number": list(range(len(Prompts())))}).with_transform(rows)
+
+
+def batch_of(trainer, numbers, lengths):
+    """What TRL's loss sees: left-padded prompts, right-padded completions."""
+    rows = [Prompts()[number] for number in numbers]
+    processor = trainer.processing_class
+    texts = [processor.apply_chat_template(row["prompt"], add_generation_prompt=True) for row in rows]
+    inputs = processor(
+        text=texts,
+        images=[row["images"] for row in rows],
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    longest = max(lengths)
+    generator = torch.Generator().manual_seed(0)
+    completions = torch.randint(20, 300, (len(rows), longest), generator=generator)
+    mask = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]
+    types = inputs["mm_token_type_ids"]
+    return {
+        "input_ids": torch.cat([inputs["input_ids"], completions], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], mask.long()], dim=1),
+        "logits_to_keep": longest,
+        "compute_entropy": True,
+        "pixel_values": inputs["pixel_values"],
+        "image_grid_thw": inputs["image_grid_thw"],
+        "num_images": [2] * len(rows),
+        "mm_token_type_ids": torch.cat([types, types.new_zeros(completions.shape)], dim=1),
+    }, mask
+
+
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl"])
+def test_log_probabilities_and_gradients_are_those_of_stock_trl(tmp_path, family):
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
+
+    folder = save_tiny_vlm(tmp_path / "tiny", family)
+    found = []
+    for cls in (GRPOTrainer, SharedPrefixGRPOTrainer):
+        trainer = trainer_of(cls, folder)
+        # Groups of three and two, not side by side, with completions of different length.
+        batch, mask = batch_of(trainer, [0, 1, 0, 1, 0], [5, 9, 1, 4, 7])
+        logps, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, **batch)
+        weights = torch.linspace(-1, 1, mask.numel()).reshape(mask.shape)
+        (logps * weights * mask).sum().backward()
+        gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
+        found.append((logps[mask], entropies[mask], gradients))
+    (logps, entropies, gradients), (our_logps, our_entropies, our_gradients) = found
+    torch.testing.assert_close(our_logps, logps, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(our_entropies, entropies, rtol=1e-5, atol=1e-5)
+    assert our_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        error = (our_gradients[name] - gradient).norm() / gradient.norm().clamp(min=1e-6)
+        assert error < 2e-5, name
+
+
+def test_sampling_prefills_once_and_every_group_learns_something(tmp_path):
+    """A whole step through TRL: sampling, rewards, loss, optimizer."""
+    from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
+
+    folder = save_tiny_vlm(tmp_path / "tiny", "qwen2.5-vl")
+    more = {"max_steps": 2, "logging_steps": 1, "learning_rate": 1e-3, "save_strategy": "no"}
+    trainer = trainer_of(SharedPrefixGRPOTrainer, folder, **more)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    assert any(not torch.equal(value, before[name]) for name, value in trainer.model.named_parameters())
+    rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
+    assert rewards == [1.5, 1.5]
