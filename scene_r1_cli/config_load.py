@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -179,6 +179,8 @@ def _check_keys(
             )
         section = _section(model, (key,))
         is_mapping = isinstance(value, Mapping)
+        if section is None and is_mapping and _takes_mapping(model.model_fields[key].annotation):
+            continue  # free keys, or a section that may be null: pydantic looks at what is below
         if section is None and is_mapping:
             raise ConfigError(f"{source}: {dotted} takes one value; it has no settings below it.")
         if section is not None and is_mapping:
@@ -186,6 +188,13 @@ def _check_keys(
         elif section is not None and value is not None:  # an empty section is allowed
             accepted = _accepted(section, (dotted,))
             raise ConfigError(f"{source}: {dotted} is a section, not a value; {accepted}.")
+
+
+def _takes_mapping(annotation: Any) -> bool:
+    """True for a ``dict``, and for a section that may be left out (``Section | None``)."""
+    if get_origin(annotation) is dict:
+        return True
+    return any(isinstance(item, type) and issubclass(item, BaseModel) for item in get_args(annotation))
 
 
 def _accepted(model: type[BaseModel], path: tuple[str, ...]) -> str:
