@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def train_grpo(
         InputError: There is nothing to train on.
         SetupError: The model is not there.
     """
+    from transformers.trainer_callback import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
     from trl.trainer.grpo_config import GRPOConfig as TrlConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -58,6 +60,8 @@ def train_grpo(
     from scene_r1_cli.models.transformers_vlm import TransformersVLM
     from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
 
+    # TRL's own use of names that transformers renames is nothing a user can mend.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     ground = load_config(preset=config.preset)
     model, processor, family = _load(config, ground.model)
     vlm = TransformersVLM(config.model or ground.model.name, model, processor, family, ground.model.sampling)
@@ -80,9 +84,10 @@ def train_grpo(
         peft_config=_lora(config),
         callbacks=[_reporter(run, progress)],
     )
-    last = (
-        get_last_checkpoint(str(run.checkpoints_path)) if resume and run.checkpoints_path.is_dir() else None
-    )
+    # It prints to stdout, which is for data.
+    trainer.remove_callback(PrinterCallback)
+    found = resume and run.checkpoints_path.is_dir()
+    last = get_last_checkpoint(str(run.checkpoints_path)) if found else None
     trainer.train(resume_from_checkpoint=last)
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(trained, "merge_and_unload"):

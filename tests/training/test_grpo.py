@@ -1,0 +1,128 @@
+"""Data, settings and warnings of GRPO."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from scene_r1_cli.config_load import load_config, load_settings
+from scene_r1_cli.data.labels import KeyframeLabel, Label, write_labels
+from scene_r1_cli.errors import ConfigError, InputError
+from scene_r1_cli.grpo_config import DataConfig, GrpoConfig
+from scene_r1_cli.models.families import FAMILIES
+from scene_r1_cli.models.prompts import span_prompt
+from scene_r1_cli.preprocess_config import PreprocessConfig
+from scene_r1_cli.training.grpo import STUCK_LOGS, sicknesses
+from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
+from tests import captures
+
+CONFIGS = Path("configs")
+GRPO_FILES = sorted(path for path in (CONFIGS / "train").glob("*.yaml") if path.stem != "pocket")
+
+
+@pytest.mark.parametrize("path", GRPO_FILES, ids=lambda path: path.stem)
+def test_shipped_training_configs_are_accepted_by_us_and_by_trl(path, tmp_path):
+    from trl.trainer.grpo_config import GRPOConfig
+
+    config = load_settings(GrpoConfig, files=[path])
+    load_config(preset=config.preset)
+    values = config.trl | {"output_dir": str(tmp_path), "report_to": [], "bf16": False, "use_cpu": True}
+    made = GRPOConfig(**values)
+    assert made.num_generations == config.trl["num_generations"]
+
+
+def test_shipped_preprocess_and_accelerate_configs_are_read():
+    for path in (CONFIGS / "preprocess").glob("*.yaml"):
+        assert load_settings(PreprocessConfig, files=[path]) == PreprocessConfig()
+    names = {path.stem for path in (CONFIGS / "accelerate").glob("*.yaml")}
+    assert names == {"cpu", "one-gpu", "zero3", "fsdp2"}
+    for path in (CONFIGS / "accelerate").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text())["num_processes"] >= 1
+
+
+def test_settings_below_trl_and_lora_come_from_files_and_flags(tmp_path):
+    (tmp_path / "a.yaml").write_text("trl: {max_steps: 5, beta: 0.1}\nlora: {r: 8}\n")
+    config = load_settings(GrpoConfig, files=[tmp_path / "a.yaml"], sets=["trl.max_steps=7"])
+    assert config.trl == {"max_steps": 7, "beta": 0.1}
+    assert config.lora.r == 8
+    with pytest.raises(ConfigError):
+        load_settings(GrpoConfig, sets=["lora={rank: 8}"])
+
+
+@pytest.fixture
+def store(tmp_path):
+    folder = tmp_path / "scannet" / "scene0000_00"
+    captures.write_test_sens(folder / "scene0000_00.sens", 8)
+    keyframes = (KeyframeLabel(2, (4.0, 4.0, 30.0, 30.0), 1.0), KeyframeLabel(5, (1.0, 1.0, 9.0, 9.0), 0.5))
+    rows = [
+        Label("scene0000_00", "a", "the chair", 1, ((0.1, 0.7),), 0, keyframes),
+        Label("scene0000_00", "b", "the blink", 2, ((0.1, 0.2),), 0, keyframes[:1]),
+        Label("scene0000_00", "c", "nothing", None, (), None, ()),
+        Label("scene0000_00", "d", "what is it?", None, (), None, (), ("a chair",), "what"),
+    ]
+    write_labels(folder / "labels" / "test.parquet", rows)
+    return tmp_path
+
+
+DATA = DataConfig(rooms=0, labels="test")
+
+
+class Sizes:
+    """A model of which only sizes matter."""
+
+    name = "sizes"
+    family = FAMILIES["qwen2.5-vl"]
+
+    def model_size_wh(self, original_wh, max_side_px):
+        return 28, 28
+
+
+@pytest.mark.parametrize(("stage", "ids"), [("temporal", ["a"]), ("image", ["a", "a", "b"]), ("qa", ["d"])])
+def test_only_labels_that_can_be_a_reward_are_asked(store, stage, ids):
+    assert [sample.label.query_id for sample in find_samples(stage, DATA, store)] == ids
+
+
+def test_no_label_at_all_is_told(store):
+    with pytest.raises(InputError, match=r"no label to train temporal on in labels/none\.parquet"):
+        find_samples("temporal", DATA.model_copy(update={"labels": "none"}), store)
+
+
+def test_prompts_are_those_of_inference(store):
+    samples = find_samples("temporal", DATA, store)
+    dataset = PromptDataset("temporal", samples, Sizes(), load_config())  # pyright: ignore
+    row = dataset[0]
+    content = row["prompt"][0]["content"]
+    assert content[-1]["text"] == span_prompt("the chair", 0.8)
+    assert [part["type"] for part in content[:2]] == ["text", "image"]
+    assert sum(part["type"] == "image" for part in content) == len(row["images"])
+    assert row["images"][0].size == (28, 28)
+    assert dataset.truth_of(0) == {"runs_s": ((0.1, 0.7),), "duration_s": pytest.approx(0.8)}
+    rows = dataset.as_dataset()
+    assert rows[0]["prompt"] == row["prompt"]
+
+
+def test_a_key_frame_is_asked_at_its_own_size(store):
+    samples = find_samples("image", DATA, store)
+    dataset = PromptDataset("image", samples, Sizes(), load_config())  # pyright: ignore
+    assert len(dataset[1]["images"]) == 1
+    truth = dataset.truth_of(1)
+    assert truth["box_xyxy_px"] == (1.0, 1.0, 9.0, 9.0)
+    assert truth["original_wh"] == (64, 48)
+    assert np.array(dataset[1]["images"][0]).shape == (28, 28, 3)
+
+
+def logs(**values):
+    return [
+        {"reward": 0.5, "frac_reward_zero_std": 0.1, "completions/clipped_ratio": 0.0} | values
+    ] * STUCK_LOGS
+
+
+def test_known_sicknesses_are_told_by_name():
+    assert sicknesses(logs()) == []
+    assert [name for name, _ in sicknesses(logs(reward=0.0))] == ["reward stuck at 0"]
+    assert [name for name, _ in sicknesses(logs(frac_reward_zero_std=1.0))] == ["all groups with zero spread"]
+    assert [name for name, _ in sicknesses(logs(**{"completions/clipped_ratio": 1.0}))] == [
+        "all completions are cut"
+    ]
+    assert sicknesses(logs(reward=0.0)[:-1]) == []
