@@ -103,6 +103,24 @@ def model_in(path: Path) -> Path:
     return inside if (path / "run.json").is_file() and inside.is_dir() else path
 
 
+def open_run(path: Path) -> RunDir:
+    """A run that is there. Raises InputError if the folder holds none."""
+    if not (path / "run.json").is_file():
+        raise InputError(f"{path} holds no scener1 run (run.json).", "See: scener1 runs list")
+    return RunDir(path, resume=True)
+
+
+def find_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Runs in a folder with their manifests, by start; a damaged manifest is passed over."""
+    found: list[tuple[Path, dict[str, Any]]] = []
+    for path in folder.glob("*/run.json"):
+        try:
+            found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError:
+            continue
+    return sorted(found, key=lambda item: str(item[1].get("started_at")))
+
+
 def slug(text: str, max_length: int = 40) -> str:
     """A short name safe as a file name: lower-case letters, digits, ``-`` and ``_``."""
     safe = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:max_length].strip("-_")

@@ -18,6 +18,7 @@ LAYERS = {
     "preprocess_config": 0,
     "grpo_config": 0,
     "parallel": 1,
+    "doctor": 6,
     "geometry": 1,
     "serialize": 2,
     "run_dir": 3,

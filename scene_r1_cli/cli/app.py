@@ -8,7 +8,18 @@ import sys
 import typer
 
 from scene_r1_cli import __version__
-from scene_r1_cli.cli import demo, evaluate, ground, output, preprocess, qa, rooms, train_grpo, train_sft
+from scene_r1_cli.cli import (
+    demo,
+    evaluate,
+    ground,
+    manage,
+    output,
+    preprocess,
+    qa,
+    rooms,
+    train_grpo,
+    train_sft,
+)
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
@@ -48,6 +59,11 @@ app.command("train-temporal")(train_grpo.train_temporal)
 app.command("train-image")(train_grpo.train_image)
 app.command("train-qa")(train_grpo.train_qa)
 app.command("train-sft")(train_sft.train_sft)
+
+
+app.add_typer(manage.runs_app, name="runs")
+app.add_typer(manage.configs_app, name="configs")
+app.command("doctor")(manage.doctor)
 
 
 def main() -> None:

@@ -107,6 +107,8 @@ def _load(config: GrpoConfig, preset: ModelConfig) -> tuple[Any, Any, Any]:
     model, processor, family = load_checkpoint(
         preset.model_copy(update={"name": name, "dtype": config.dtype, "endpoint": None})
     )
+    # TRL pads prompts on the left, but leaves the processor's own padding to the tokenizer.
+    processor.tokenizer.padding_side = "left"  # pyright: ignore
     model.train()
     return model, processor, family
 

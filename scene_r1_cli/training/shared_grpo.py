@@ -106,7 +106,6 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         assert pixel_values is not None
         assert image_grid_thw is not None
         assert num_images is not None
-        assert mm_token_type_ids is not None
         split = input_ids.size(1) - logits_to_keep
         logps = torch.zeros(len(input_ids), logits_to_keep, dtype=torch.float32, device=input_ids.device)
         entropies = torch.zeros_like(logps) if compute_entropy else None
@@ -121,8 +120,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             if not scored:
                 continue
             packed = pack_group(prompts[first], [input_ids[row, split:][kept[row]] for row in scored])
-            types = mm_token_type_ids[first, :split][real[first, :split]]
-            output = self._forward(model, packed, prompts[first], types, pixels[first], grids[first])
+            output = self._forward(model, packed, prompts[first], pixels[first], grids[first])
             start = len(prompts[first]) - 1
             for row, length in zip(scored, packed.lengths, strict=True):
                 place = (torch.full_like(kept[row].nonzero()[:, 0], row), kept[row].nonzero()[:, 0])
@@ -139,11 +137,11 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         model: Any,
         packed: PackedGroup,
         prompt: torch.Tensor,
-        types: torch.Tensor,
         pixel_values: torch.Tensor,
         grids: torch.Tensor,
     ) -> Any:
         inner = _inner(self.accelerator.unwrap_model(model))
+        types = self._types_of(prompt)
         positions, _ = inner.model.get_rope_index(
             prompt[None], mm_token_type_ids=types[None], image_grid_thw=grids
         )
@@ -190,7 +188,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         groups = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
         try:
             for number, rows in enumerate(groups):
-                types = torch.tensor([list(multimodal_fields["mm_token_type_ids"][rows[0]])], device=device)
+                types = self._types_of(torch.tensor(prompt_ids[rows[0]], device=device))[None]
                 vision = {
                     "pixel_values": pixels[rows[0]],
                     "image_grid_thw": grids[rows[0]],
@@ -211,6 +209,10 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         finally:
             model.train(was_training)
         return completions, None
+
+    def _types_of(self, prompt: torch.Tensor) -> torch.Tensor:
+        """(P,) 1 where an image stands. The batch's own types are padded on a side that tokenizers choose."""
+        return (prompt == self._image_pad_token_id).to(torch.int32)
 
     def _seed_of(self, group: int) -> int:
         """A seed of its own for each step, process and group, the same after a resume."""

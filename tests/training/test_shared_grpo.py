@@ -54,7 +54,7 @@ class Prompts:
         images = [Image.fromarray(rng.integers(0, 255, (56, 84, 3)).astype(np.uint8)) for _ in range(2)]
         content: list[Any] = [{"type": "text", "text": "<0.0 seconds>"}, {"type": "image"}]
         content += [{"type": "text", "text": "<1.0 seconds>"}, {"type": "image"}]
-        content += [{"type": "text", "text": f"When is chair {number} in view?"}]
+        content += [{"type": "text", "text": f"When is chair {'x' * (3 * int(number))}{number} in view?"}]
         return {"prompt": [{"role": "user", "content": content}], "images": images}
 
 
