@@ -212,7 +212,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
 
     def _types_of(self, prompt: torch.Tensor) -> torch.Tensor:
         """(P,) 1 where an image stands. The batch's own types are padded on a side that tokenizers choose."""
-        return (prompt == self._image_pad_token_id).to(torch.int32)
+        image_id: Any = self._image_pad_token_id
+        return (prompt == image_id).to(torch.int32)
 
     def _seed_of(self, group: int) -> int:
         """A seed of its own for each step, process and group, the same after a resume."""

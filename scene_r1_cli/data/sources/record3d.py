@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import zipfile
 from pathlib import Path
@@ -130,7 +131,6 @@ class Record3DReader:
 
 def _decompressor() -> Any:
     try:
-        import liblzfse
+        return importlib.import_module("liblzfse").decompress
     except ImportError as error:
         raise SetupError("Record3D's depth needs pyliblzfse.", "pip install 'scener1[record3d]'") from error
-    return liblzfse.decompress

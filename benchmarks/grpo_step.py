@@ -1,0 +1,162 @@
+"""What does a GRPO step cost when a prompt is computed once per group? Beside stock TRL, in the same run.
+
+A model of the Qwen2.5-VL architecture with random weights (what is computed does not depend on them), one
+prompt of frames and a question, G completions. Measured: the loss pass (forward and backward), sampling, and
+the peak memory of the loss pass, each in a process of its own.
+
+    python -m benchmarks.grpo_step --generations 8 --frames 16 --side 224
+    python -m benchmarks.grpo_step --size 100m --generations 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COMPLETION = 128
+
+
+def make_trainer(stock: bool, size: str, generations: int, folder: Path) -> Any:
+    """A trainer over a fresh model; its data set is never read."""
+    import torch
+    from datasets import Dataset
+    from transformers import Qwen2_5_VLForConditionalGeneration
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    from scene_r1_cli.config import ModelConfig
+    from scene_r1_cli.models.checkpoint import load_checkpoint
+    from scene_r1_cli.models.pocket import pocket_path
+    from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
+
+    torch.manual_seed(0)
+    model, processor, _ = load_checkpoint(ModelConfig(name=str(pocket_path()), dtype="float32", device="cpu"))
+    if size == "100m":
+        config: Any = model.config
+        text = config.text_config
+        text.hidden_size, text.intermediate_size, text.num_hidden_layers = 768, 2560, 10
+        text.num_attention_heads, text.num_key_value_heads = 12, 4
+        text.rope_parameters["mrope_section"] = [8, 12, 12]
+        config.vision_config.out_hidden_size = 768
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    processor.tokenizer.padding_side = "left"  # pyright: ignore
+    arguments = GRPOConfig(
+        output_dir=str(folder), per_device_train_batch_size=generations, num_generations=generations,
+        report_to=[], gradient_checkpointing=False, use_cpu=True, bf16=False,
+        max_completion_length=COMPLETION,
+    )  # fmt: skip
+    cls = GRPOTrainer if stock else SharedPrefixGRPOTrainer
+    data = Dataset.from_dict({"prompt": [[{"role": "user", "content": "x"}]] * generations})
+    return cls(
+        model=model,
+        reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
+        args=arguments,
+        train_dataset=data,
+        processing_class=processor,
+    )
+
+
+def make_batch(trainer: Any, frames: int, side: int, generations: int) -> tuple[dict[str, Any], list[Any]]:
+    """The loss's inputs, and the prompts for sampling."""
+    import torch
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 255, (side, side, 3)).astype(np.uint8)) for _ in range(frames)]
+    content: list[dict[str, Any]] = []
+    for number, image in enumerate(images):
+        content += [{"type": "text", "text": f"<{number}.0 seconds>"}, {"type": "image", "image": image}]
+    content.append({"type": "text", "text": "When is the brown chair in view?"})
+    prompt = [{"role": "user", "content": content}]
+    processor = trainer.processing_class
+    text = processor.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    inputs = processor(
+        text=[text] * generations, images=[images] * generations, padding=True, return_tensors="pt"
+    )
+    completions = torch.randint(
+        20, 200, (generations, COMPLETION), generator=torch.Generator().manual_seed(0)
+    )
+    types = inputs["mm_token_type_ids"]
+    batch = {
+        "input_ids": torch.cat([inputs["input_ids"], completions], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], torch.ones_like(completions)], dim=1),
+        "logits_to_keep": COMPLETION,
+        "compute_entropy": True,
+        "pixel_values": inputs["pixel_values"],
+        "image_grid_thw": inputs["image_grid_thw"],
+        "num_images": [frames] * generations,
+        "mm_token_type_ids": torch.cat([types, types.new_zeros(completions.shape)], dim=1),
+    }
+    return batch, [prompt] * generations
+
+
+def measure(stock: bool, size: str, frames: int, side: int, generations: int, rounds: int) -> dict[str, Any]:
+    """Seconds of the loss pass and of sampling, and what the loss pass added to the peak memory."""
+    with tempfile.TemporaryDirectory() as name:
+        trainer = make_trainer(stock, size, generations, Path(name))
+        batch, prompts = make_batch(trainer, frames, side, generations)
+        before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        loss_s, sample_s = [], []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            logps, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, **batch)
+            logps.sum().backward()
+            loss_s.append(time.perf_counter() - started)
+            trainer.model.zero_grad()
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb
+        ids, images, fields = trainer._tokenize_prompts(prompts)
+        for _ in range(rounds):
+            started = time.perf_counter()
+            replies, _ = trainer._generate_single_turn(ids, images, fields, generations)
+            sample_s.append(time.perf_counter() - started)
+        return {
+            "prompt_tokens": int(batch["input_ids"].shape[1]) - COMPLETION,
+            "parameters": sum(p.numel() for p in trainer.model.parameters()),
+            "loss_s": statistics.median(loss_s),
+            "sample_s": statistics.median(sample_s),
+            "sampled_tokens": sum(map(len, replies)),
+            "loss_added_mb": peak_mb,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--size", choices=("pocket", "100m"), default="pocket")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--generations", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("stock", "shared"), help="one of them, in this process")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    settings = (arguments.size, arguments.frames, arguments.side, arguments.generations, arguments.rounds)
+    if arguments.only:
+        print(json.dumps(measure(arguments.only == "stock", *settings)))
+        return
+    found = {}
+    for which in ("stock", "shared"):
+        command = [sys.executable, "-m", "benchmarks.grpo_step", *sys.argv[1:], "--only", which]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[which] = json.loads(done.stdout.splitlines()[-1])
+        print(which, found[which], flush=True)
+    names = ("loss_s", "sample_s", "loss_added_mb")
+    ratios = {name: found["stock"][name] / max(found["shared"][name], 1e-9) for name in names}
+    print("stock / shared:", {name: round(value, 2) for name, value in ratios.items()})
+    if arguments.out:
+        arguments.out.write_text(
+            json.dumps({"settings": vars(arguments) | {"out": None}, **found}, default=str)
+        )
+
+
+if __name__ == "__main__":
+    main()
