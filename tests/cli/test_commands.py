@@ -103,7 +103,7 @@ BAD_INPUTS = {
     "unknown source": (
         lambda f: ["ground", "capture", "x", "--source", "scannett", *BOX],
         2,
-        "--source takes scannet",
+        "--source takes prepared, scannet",
     ),
     "unknown preset": (lambda f: ["ground", "capture", "x", "--preset", "qwen2.5-vl-7"], 2, "qwen2.5-vl-7b"),
     "unknown key": (
