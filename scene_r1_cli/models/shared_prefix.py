@@ -1,9 +1,10 @@
 """Many questions about the same frames: the frames are encoded and prefilled once.
 
-The tokens all questions share (frames, times, the start of the wording) run through the model once; their
-keys and values are then repeated over the questions, whose own tokens are padded on the left, behind the
-shared ones. Positions are given explicitly and skip the padding, so a greedy reply is token for token that
-of ``model.generate`` on the question alone (float32; tested for Qwen2.5-VL and Qwen3-VL).
+The tokens all questions share (frames, times, the start of the wording) run through the model once. Their
+keys and values are held once, and all questions, whose own tokens are padded on the left, attend to them
+(``prefix_attention``). Positions are given explicitly and skip the padding, so a greedy reply is token for
+token that of ``model.generate`` on the question alone (float32; tested for Qwen2.5-VL and Qwen3-VL).
+A reply that is finished leaves the batch.
 
 For models whose positions come from ``get_rope_index`` (Qwen2-VL, Qwen2.5-VL, Qwen3-VL): after the last
 image, a token's position is its index plus one constant on all three axes.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scene_r1_cli.config import SamplingConfig
+from scene_r1_cli.models.prefix_attention import PrefixedCache, prefix_attention
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
@@ -35,13 +37,13 @@ class Sampler:
         seeds = range(config.seed, config.seed + num_rows)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
-        """(N,) int64 tokens from (N, vocabulary) logits."""
+    def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """(K,) int64 tokens from (K, vocabulary) logits of some of the rows."""
         logits = logits.float()
         if self._config.temperature == 0:
             return logits.argmax(dim=-1)
         shares = torch.softmax(logits / self._config.temperature, dim=-1).cpu()
-        tokens = [self._draw(row, generator) for row, generator in zip(shares, self._generators, strict=True)]
+        tokens = [self._draw(share, self._generators[row]) for share, row in zip(shares, rows, strict=True)]
         return torch.stack(tokens).to(logits.device)
 
     def _draw(self, shares: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -77,35 +79,40 @@ def generate_shared(
         New tokens of each prompt, the ending one included if it was written.
     """
     shared_length = _shared_length(rows)
-    cache, offset = _prefill(model, rows[0][:shared_length], vision)
-    cache.batch_repeat_interleave(len(rows))
+    prefilled, offset = _prefill(model, rows[0][:shared_length], vision)
+    cache = PrefixedCache(prefilled)
 
     tokens, is_own = _left_padded([row[shared_length:] for row in rows], eos_ids[0], model.device)
-    attention = torch.cat([is_own.new_ones(len(rows), shared_length), is_own], dim=1)
     positions = shared_length + offset + (is_own.cumsum(dim=1) - 1).clamp(min=0)
+    is_before = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=model.device).tril()
+    visible = is_own[:, None, None, :].bool() & is_before
     sampler = Sampler(sampling, len(rows))
     ends = torch.tensor(list(eos_ids), device=model.device)
-    is_done = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
+    active = list(range(len(rows)))
     replies: list[list[int]] = [[] for _ in rows]
-    for _ in range(max_new_tokens):
-        output = model(
-            input_ids=tokens,
-            attention_mask=attention,
-            position_ids=positions.expand(3, -1, -1),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        chosen = sampler(output.logits[:, -1])
-        for reply, token, done in zip(replies, chosen.tolist(), is_done.tolist(), strict=True):
-            if not done:
-                reply.append(token)
-        is_done |= torch.isin(chosen, ends)
-        if bool(is_done.all()):
-            break
-        tokens = chosen[:, None]
-        attention = torch.cat([attention, attention.new_ones(len(rows), 1)], dim=1)
-        positions = positions[:, -1:] + 1
+    with prefix_attention(model):
+        for _ in range(max_new_tokens):
+            output = model(
+                input_ids=tokens,
+                attention_mask=visible,
+                position_ids=positions.expand(3, -1, -1),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+                prefixed_cache=cache,
+            )
+            chosen = sampler(output.logits[:, -1], active)
+            for row, token in zip(active, chosen.tolist(), strict=True):
+                replies[row].append(token)
+            going_on = (~torch.isin(chosen, ends)).nonzero()[:, 0]
+            if not len(going_on):
+                break
+            visible = torch.cat([visible[:, :, -1:], visible.new_ones(len(visible), 1, 1, 1)], dim=3)
+            tokens, positions = chosen[:, None], positions[:, -1:] + 1
+            if len(going_on) < len(active):
+                active = [active[place] for place in going_on.tolist()]
+                tokens, positions, visible = tokens[going_on], positions[going_on], visible[going_on]
+                cache.select(going_on)
     return replies
 
 

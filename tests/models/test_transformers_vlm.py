@@ -112,6 +112,36 @@ def test_sharing_the_prefix_gives_the_replies_of_generate(vlm):
     assert reference.generate(prefix, QUESTIONS, max_new_tokens=24) == expected
 
 
+def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch):
+    prefix = make_prefix(vlm)
+    questions = [*QUESTIONS, *(f"{question} And why?" for question in QUESTIONS)]
+    texts = [vlm.render(prefix, question) for question in questions]
+    _, free = vlm._generate_shared(prefix, texts, 24, SamplingConfig())
+    # Tokens that end some replies early and leave others.
+    ends = [*vlm._eos_ids, free[0][9], free[1][4]]
+    monkeypatch.setattr(vlm._model.generation_config, "eos_token_id", ends)
+
+    def up_to_end(tokens):
+        return next((tokens[: i + 1] for i, token in enumerate(tokens) if token in ends), tokens)
+
+    _, ended = vlm._generate_shared(prefix, texts, 24, SamplingConfig())
+    assert ended == [up_to_end(tokens) for tokens in free]
+    assert len({len(tokens) for tokens in ended}) > 1
+    sampled = SamplingConfig(temperature=1.0, seed=5)
+    _, together = vlm._generate_shared(prefix, texts, 24, sampled)
+    alone = vlm._generate_shared(prefix, texts[:1], 24, sampled)[1][0]
+    assert together[0] == alone
+
+
+def test_many_scores_are_computed_in_parts(vlm, monkeypatch):
+    from scene_r1_cli.models import prefix_attention
+
+    prefix = make_prefix(vlm)
+    whole = vlm.generate(prefix, QUESTIONS, max_new_tokens=8)
+    monkeypatch.setattr(prefix_attention, "MAX_SCORES", 1)
+    assert vlm.generate(prefix, QUESTIONS, max_new_tokens=8) == whole
+
+
 def test_logits_behind_a_shared_prefix_are_those_of_one_pass(vlm, monkeypatch):
     """Positions and mask are right, not only the winning token."""
     from scene_r1_cli.models import shared_prefix
@@ -119,9 +149,9 @@ def test_logits_behind_a_shared_prefix_are_those_of_one_pass(vlm, monkeypatch):
     seen = []
 
     class Watching(shared_prefix.Sampler):
-        def __call__(self, logits):
+        def __call__(self, logits, rows):
             seen.append(logits.clone())
-            return super().__call__(logits)
+            return super().__call__(logits, rows)
 
     monkeypatch.setattr(shared_prefix, "Sampler", Watching)
     prefix = make_prefix(vlm)

@@ -1,0 +1,121 @@
+"""Attention of many rows to one prefix whose keys and values are held once, not once a row.
+
+Repeating a video's keys and values over a batch of questions costs memory, and every new token then reads all
+copies. Here all rows' queries go against the one prefix in one product, each row's own tokens are attended to
+beside it, and one softmax joins the two parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.modeling_utils import AttentionInterface
+
+NAME = "scener1_prefix"
+MAX_SCORES = 2**25
+"""Scores computed at once: 128 MB of float32."""
+
+
+class PrefixedLayer(DynamicLayer):
+    """One layer's keys and values: (1, heads, P, D) of the prefix, (N, heads, S, D) of the rows' own tokens.
+
+    ``update`` and the lengths are those of the own tokens alone.
+    """
+
+    def __init__(self, prefix_keys: torch.Tensor, prefix_values: torch.Tensor) -> None:
+        super().__init__()
+        self.prefix_keys, self.prefix_values = prefix_keys, prefix_values
+
+
+class PrefixedCache(Cache):
+    """A cache of ``PrefixedLayer``, made of a cache that holds one prefilled row."""
+
+    def __init__(self, prefilled: Any) -> None:
+        super().__init__(layers=[PrefixedLayer(layer.keys, layer.values) for layer in prefilled.layers])
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep some rows, (K,) int64, and forget the rest."""
+        for layer in self.layers:
+            own: Any = layer
+            own.keys, own.values = own.keys[rows], own.values[rows]
+
+
+@contextmanager
+def prefix_attention(model: Any) -> Iterator[None]:
+    """Within it, the model's text layers attend as ``attend`` does; give them ``prefixed_cache=``."""
+    config = model.config.get_text_config()
+    before = config._attn_implementation
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    scaling: float,
+    prefixed_cache: PrefixedCache,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """An attention function as transformers calls it.
+
+    Args:
+        module: The layer, for its index.
+        query: (N, heads, Q, D).
+        key: (N, key heads, S, D), the rows' own tokens.
+        value: As key.
+        attention_mask: (N, 1, Q, S) bool, which own tokens a query may see; it sees the whole prefix.
+        scaling: Multiplies scores.
+        prefixed_cache: Holds the prefix.
+
+    Returns:
+        (N, Q, heads, D), and None for the weights.
+    """
+    layer: Any = prefixed_cache.layers[module.layer_idx]
+    keys, values = layer.prefix_keys[0], layer.prefix_values[0]
+    rows_at_once = max(1, MAX_SCORES // (query.shape[1] * query.shape[2] * keys.shape[1]))
+    parts = zip(*(whole.split(rows_at_once) for whole in (query, key, value, attention_mask)), strict=True)
+    pieces = [_attend_some(q, k, v, visible, keys, values, scaling) for q, k, v, visible in parts]
+    return torch.cat(pieces).transpose(1, 2), None
+
+
+def _attend_some(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    visible: torch.Tensor,
+    prefix_keys: torch.Tensor,
+    prefix_values: torch.Tensor,
+    scaling: float,
+) -> torch.Tensor:
+    """(N, heads, Q, D). Heads that share a key head are rows of one product, and so are the questions."""
+    num_rows, num_heads, num_queries, size = query.shape
+    key_heads, length = prefix_keys.shape[:2]
+    per_head = num_heads // key_heads * num_queries
+    grouped = query.reshape(num_rows, key_heads, per_head, size)
+    across = grouped.transpose(0, 1).reshape(key_heads, num_rows * per_head, size)
+    to_prefix = (across @ prefix_keys.transpose(1, 2)).view(key_heads, num_rows, per_head, length)
+    to_own = (grouped @ key.transpose(2, 3)).transpose(0, 1)
+    hidden = ~visible.repeat(1, num_heads // key_heads, 1, 1).reshape(num_rows, per_head, -1)
+    to_own = to_own.masked_fill(hidden, torch.finfo(to_own.dtype).min)
+    scores = torch.cat([to_prefix, to_own], dim=-1).float() * scaling
+    weights = torch.softmax(scores, dim=-1).to(query.dtype)
+    of_prefix, of_own = weights.split([length, weights.shape[-1] - length], dim=-1)
+    result = (of_prefix.reshape(key_heads, -1, length) @ prefix_values).view(
+        key_heads, num_rows, per_head, size
+    )
+    result = result.transpose(0, 1) + of_own.transpose(0, 1) @ value
+    return result.reshape(num_rows, num_heads, num_queries, size)
+
+
+AttentionInterface.register(NAME, attend)
