@@ -23,32 +23,22 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.sized_models import SIZES, Size
+
 COMPLETION = 128
 
 
-def make_trainer(stock: bool, size: str, generations: int, folder: Path) -> Any:
+def make_trainer(stock: bool, size: Size, generations: int, folder: Path) -> Any:
     """A trainer over a fresh model; its data set is never read."""
-    import torch
     from datasets import Dataset
-    from transformers import Qwen2_5_VLForConditionalGeneration
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    from scene_r1_cli.config import ModelConfig
-    from scene_r1_cli.models.checkpoint import load_checkpoint
-    from scene_r1_cli.models.pocket import pocket_path
+    from benchmarks.sized_models import make_model
     from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
 
-    torch.manual_seed(0)
-    model, processor, _ = load_checkpoint(ModelConfig(name=str(pocket_path()), dtype="float32", device="cpu"))
-    if size == "100m":
-        config: Any = model.config
-        text = config.text_config
-        text.hidden_size, text.intermediate_size, text.num_hidden_layers = 768, 2560, 10
-        text.num_attention_heads, text.num_key_value_heads = 12, 4
-        text.rope_parameters["mrope_section"] = [8, 12, 12]
-        config.vision_config.out_hidden_size = 768
-        model = Qwen2_5_VLForConditionalGeneration(config)
+    model, processor, _ = make_model(size)
+    model.train()
     processor.tokenizer.padding_side = "left"  # pyright: ignore
     arguments = GRPOConfig(
         output_dir=str(folder), per_device_train_batch_size=generations, num_generations=generations,
@@ -100,7 +90,7 @@ def make_batch(trainer: Any, frames: int, side: int, generations: int) -> tuple[
     return batch, [prompt] * generations
 
 
-def measure(stock: bool, size: str, frames: int, side: int, generations: int, rounds: int) -> dict[str, Any]:
+def measure(stock: bool, size: Size, frames: int, side: int, generations: int, rounds: int) -> dict[str, Any]:
     """Seconds of the loss pass and of sampling, and what the loss pass added to the peak memory."""
     with tempfile.TemporaryDirectory() as name:
         trainer = make_trainer(stock, size, generations, Path(name))
@@ -131,7 +121,7 @@ def measure(stock: bool, size: str, frames: int, side: int, generations: int, ro
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", choices=("pocket", "100m"), default="pocket")
+    parser.add_argument("--size", choices=SIZES, default="pocket")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--generations", type=int, default=8)
