@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         list[Path] | None,
-        typer.Option("--predictions", help="Score these rows instead; more files (shards) are joined."),
+        typer.Option("--predictions", help="Score this file or run instead; several (shards) are joined."),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -121,7 +121,8 @@ def evaluate(
     if predictions:
         from scene_r1_cli.evaluation.predictions import read_predictions
 
-        _report(items, read_predictions(predictions), None, {}, as_json=as_json)
+        files = [_predictions_file(path) for path in predictions]
+        _report(items, read_predictions(files), None, {}, as_json=as_json)
         return
     from scene_r1_cli.evaluation.run import predict, seconds_per_stage
     from scene_r1_cli.models.prompts import prompt_hash
@@ -207,13 +208,19 @@ def _scored(items: ItemSet, path: Path) -> list[Scored]:
     """Scores of the queries that a run has predictions for."""
     from scene_r1_cli.evaluation.predictions import match, read_predictions
     from scene_r1_cli.evaluation.score import score
+
+    matched = match(read_predictions([_predictions_file(path)]), items.items)
+    return [row for row in score(items, matched) if not row.missing]
+
+
+def _predictions_file(path: Path) -> Path:
+    """The predictions of a run; a file is what it is."""
     from scene_r1_cli.run_dir import RunDir
 
     file = RunDir(path, resume=True).predictions_path if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{path} has no predictions.")
-    matched = match(read_predictions([file]), items.items)
-    return [row for row in score(items, matched) if not row.missing]
+    return file
 
 
 def _plan(items: ItemSet, settings: dict[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def train_grpo(
 
     from scene_r1_cli.models.transformers_vlm import TransformersVLM
     from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
+    from scene_r1_cli.training.whole_checkpoints import WholeCheckpoints
 
     # TRL's own use of names that transformers renames is nothing a user can mend.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
@@ -74,7 +75,8 @@ def train_grpo(
     arguments.reward_weights = weights
     if config.freeze_vision:
         model.model.visual.requires_grad_(False)
-    trainer_class = SharedPrefixGRPOTrainer if config.shared_prefix else GRPOTrainer
+    base: Any = SharedPrefixGRPOTrainer if config.shared_prefix else GRPOTrainer
+    trainer_class: Any = type("Trainer", (WholeCheckpoints, base), {})
     trainer = trainer_class(
         model=model,
         reward_funcs=rewards,

@@ -1,6 +1,7 @@
 """Data, settings and warnings of GRPO."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,3 +127,45 @@ def test_known_sicknesses_are_told_by_name():
         "all completions are cut"
     ]
     assert sicknesses(logs(reward=0.0)[:-1]) == []
+
+
+def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
+    from types import SimpleNamespace
+
+    from scene_r1_cli.training.whole_checkpoints import WholeCheckpoints
+
+    class Base:
+        args: Any
+        state: Any
+        fails = False
+
+        def _save_checkpoint(self, model, trial):
+            out = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            out.mkdir(parents=True)
+            (out.parent / "README.md").write_text("card")
+            (out / "model.safetensors").write_text(str(model))
+            if self.fails:
+                raise OSError(28, "No space left on device")
+            (out / "trainer_state.json").write_text("{}")
+
+    class Trainer(WholeCheckpoints, Base):
+        args = SimpleNamespace(output_dir=str(tmp_path), should_save=True, save_total_limit=2)
+        state = SimpleNamespace(global_step=0)
+        accelerator = SimpleNamespace(wait_for_everyone=lambda: None)
+
+    trainer = Trainer()
+    for step in (1, 2, 3, 3):
+        trainer.state.global_step = step
+        trainer._save_checkpoint(f"weights {step}", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
+    trainer.state.global_step, trainer.fails = 4, True
+    with pytest.raises(OSError, match="No space"):
+        trainer._save_checkpoint("weights 4", None)
+    assert trainer.args.output_dir == str(tmp_path)
+    whole = tmp_path / "checkpoint-3"
+    assert sorted(path.name for path in whole.iterdir()) == [
+        "README.md",
+        "model.safetensors",
+        "trainer_state.json",
+    ]
+    assert not (tmp_path / "checkpoint-4").exists()
