@@ -183,6 +183,19 @@ class QueryDir:
             num_views=num_views,
         )
 
+    def stored_points(self) -> np.ndarray | None:
+        """(N, 3) float32 stored points in world, metres, whatever they were made from; None if absent."""
+        from plyfile import PlyData
+
+        if not self.points_path.is_file():
+            return None
+        vertex = PlyData.read(str(self.points_path))["vertex"]
+        return np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
+
+    def save_coco(self, coco: Mapping[str, Any]) -> None:
+        """Store the 2D boxes as ``coco.json``."""
+        write_json(self.path / "coco.json", coco)
+
     def save_points(self, stage_fingerprint: str, points: PointSet) -> None:
         """Store points as binary PLY (x y z, red green blue, views), which MeshLab opens."""
         from plyfile import PlyData, PlyElement
@@ -320,6 +333,11 @@ class RunDir:
         """Add what one logged step measured to ``train.jsonl``."""
         with (self.path / "train.jsonl").open("ab", buffering=0) as file:
             file.write((json.dumps(row) + "\n").encode())
+
+    def append_sample(self, row: Mapping[str, Any]) -> None:
+        """Add replies of a training step to ``samples.jsonl``."""
+        with (self.path / "samples.jsonl").open("ab", buffering=0) as file:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
     def save_model(self, model: Any, processor: Any, card: str) -> Path:
         """Write the trained model as a checkpoint folder; it appears whole or not at all."""

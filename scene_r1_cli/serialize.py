@@ -65,6 +65,30 @@ def boxes_2d_from_json(data: Sequence[Json]) -> tuple[Box2D, ...]:
     )
 
 
+def boxes_2d_to_coco(result: GroundingResult, size_wh: tuple[int, int]) -> Json:
+    """The 2D boxes as a COCO detection file; an image's id is its frame index."""
+    annotations = [
+        {
+            "id": number,
+            "image_id": box.frame_index,
+            "category_id": 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": (x2 - x1) * (y2 - y1),
+            "iscrowd": 0,
+            "score": float(box.score),
+        }
+        for number, box in enumerate(result.boxes_2d, start=1)
+        for x1, y1, x2, y2 in [[float(value) for value in box.xyxy_px]]
+    ]
+    indices = dict.fromkeys(box.frame_index for box in result.boxes_2d)
+    images = [
+        {"id": index, "file_name": f"{index:06d}.jpg", "width": size_wh[0], "height": size_wh[1]}
+        for index in indices
+    ]
+    categories = [{"id": 1, "name": result.query.text}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
 def masks_to_json(masks: Sequence[FrameMask]) -> list[Json]:
     """Masks as a list of ``{frame_index, size_hw, counts, score}`` (COCO uncompressed RLE)."""
     return [

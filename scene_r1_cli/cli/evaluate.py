@@ -167,7 +167,7 @@ def evaluate(
     finally:
         run.finish(status)
     if not quiet:
-        output.next_step(f"less {run.path}/metrics.md")
+        output.next_step(f"open {run.path}/report/index.html")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -177,16 +177,19 @@ def _report(
 ) -> int:
     """Score, store, print; returns how many queries failed."""
     from scene_r1_cli.evaluation.predictions import match, unaligned_guess
+    from scene_r1_cli.evaluation.report import write_evaluation_report
     from scene_r1_cli.evaluation.score import metrics, score
     from scene_r1_cli.evaluation.tables import markdown
 
     matched = match(rows, items.items)
-    report: dict[str, Any] = metrics(items, score(items, matched))
+    scored = score(items, matched)
+    report: dict[str, Any] = metrics(items, scored)
     notes = [*report["notes"], *matched.faults, unaligned_guess(matched, items.items)]
     report |= {"about": about, "notes": [note for note in notes if note]}
     table = markdown(report | {"notes": report["notes"][:MAX_LISTED]})
     if run is not None:
         run.write_metrics(report, table)
+        write_evaluation_report(items, matched, scored, report, run)
     if as_json:
         output.print_json(report | {"run_dir": str(run.path) if run is not None else None})
     else:

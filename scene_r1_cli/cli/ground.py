@@ -44,6 +44,9 @@ def ground(
     out: options.Out = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write a video with mask and boxes drawn in.")
+    ] = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -88,6 +91,7 @@ def ground(
         out=out,
         resume=resume,
         overwrite=overwrite,
+        overlay=overlay,
         quiet=quiet,
         cache=(store or DEFAULT_STORE) / CACHE_FOLDER,
         any_scene=preset is not None,

@@ -63,6 +63,7 @@ def qa(
     from scene_r1_cli.pipeline import answer_query
     from scene_r1_cli.run_dir import RunDir, query_id_of
     from scene_r1_cli.serialize import answer_result_to_json
+    from scene_r1_cli.stages.answer_report import write_answer_report
     from scene_r1_cli.types import Query
 
     texts = _questions(question, file, option or [], situation)
@@ -93,6 +94,7 @@ def qa(
                 results.append(replace(result, run_dir=str(run.path)))
                 run.append_prediction(answer_result_to_json(results[-1]))
                 update(number)
+            write_answer_report(kept, results, run, settings.video)
         failed = any(result.failure for result in results)
         status = "failed items" if failed else "done"
     finally:
@@ -104,7 +106,7 @@ def qa(
             for line in _lines(result):
                 output.print_data(line)
     if not quiet:
-        output.next_step(f"less {run.path}/predictions.jsonl")
+        output.next_step(f"open {run.path}/report/index.html")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -32,12 +32,13 @@ def run_query(
     quiet: bool,
     cache: Path,
     any_scene: bool = False,
+    overlay: bool = False,
 ) -> GroundingResult:
     """Ground one query in a run directory of its own, with report and, if there is a label, its truth.
 
     ``cache`` keeps what is made once per scene.
 
-    ``any_scene`` lets pocket see captures it was not made for.
+    ``any_scene`` lets pocket see captures it was not made for; ``overlay`` adds a video to the report.
     """
     from dataclasses import replace
 
@@ -47,6 +48,8 @@ def run_query(
     from scene_r1_cli.models.provider import Models
     from scene_r1_cli.pipeline import ground_query
     from scene_r1_cli.run_dir import RunDir
+    from scene_r1_cli.serialize import boxes_2d_to_coco
+    from scene_r1_cli.stages.overlay import write_overlay
     from scene_r1_cli.stages.report import write_report
 
     if config.model.name == POCKET and config.model.endpoint is None and not given.boxes_2d:
@@ -76,7 +79,14 @@ def run_query(
             truth = score_against_label(result, label) if label else None
             mask_path = str(artifacts.points_path.relative_to(run.path)) if result.num_points else None
             result = replace(result, truth=truth, run_dir=str(run.path), mask_path=mask_path)
-            write_report(scene, result, run, artifacts, label.box3d if label else None)
+            truth_box = label.box3d if label else None
+            video = None
+            if overlay:
+                video = "overlay.mp4"
+                write_overlay(scene, result, artifacts, run.report_dir / video, truth_box)
+            artifacts.save_coco(boxes_2d_to_coco(result, scene.color_camera.size_wh))
+            runs_s = label.runs_s if label else ()
+            write_report(scene, result, run, artifacts, truth_box, runs_s, video)
         run.append_prediction(result_json(result))
         status = "failed items" if result.failure else "done"
     finally:

@@ -161,6 +161,7 @@ def _train(
         output.print_data(settings.model_dump_json(indent=2))
         return
     from scene_r1_cli.training.grpo import check_store, train_grpo
+    from scene_r1_cli.training.report import write_training_report
 
     check_store(store or DEFAULT_STORE, settings)
     path = out or RunDir.default_path(f"train-{stage}", settings.preset)
@@ -183,6 +184,7 @@ def _train(
         raise
     finally:
         run.finish(status)
+        write_training_report(run, f"train-{stage}", settings.model or settings.preset, status)
     if as_json:
         output.print_json({"schema_version": 1, "run_dir": str(run.path), "model": str(trained)})
     else:

@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.run_dir import QueryDir, RunDir, atomic_path, write_text
+from scene_r1_cli.geometry.intervals import Interval
+from scene_r1_cli.run_dir import QueryDir, RunDir, atomic_path
 from scene_r1_cli.serialize import masks_from_json, result_to_json
 from scene_r1_cli.types import Box3D, GroundingResult, Scene
-from scene_r1_cli.viewer import drawing, html
+from scene_r1_cli.viewer import drawing
+from scene_r1_cli.viewer.html import PLOTLY, Picture, write_page
+from scene_r1_cli.viewer.scene3d import view_3d
 
 _MAX_PICTURE_SIDE_PX = 960
 _MAX_VIEWS = 6
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the report.
-
-    Attributes:
-        path: Relative to the report folder.
-        caption: Frame, time and what is drawn.
-        is_keyframe: A key frame with its 2D box; else a further view of the 3D box.
-    """
-
-    path: str
-    caption: str
-    is_keyframe: bool
+_STAGES = ("span", "box", "masks", "surface", "points", "box3d")
 
 
 def write_report(
-    scene: Scene, result: GroundingResult, run: RunDir, artifacts: QueryDir, truth_box: Box3D | None = None
+    scene: Scene,
+    result: GroundingResult,
+    run: RunDir,
+    artifacts: QueryDir,
+    truth_box: Box3D | None = None,
+    truth_runs_s: Sequence[Interval] = (),
+    overlay: str | None = None,
 ) -> Path:
-    """Write ``report/index.html`` and its pictures.
+    """Write ``report/index.html``, its pictures and its 3D view.
 
     Args:
         scene: The capture the result belongs to.
@@ -45,6 +39,8 @@ def write_report(
         run: Run directory.
         artifacts: The query's artifacts: masks and model exchanges are read from there.
         truth_box: The label's box, drawn beside the predicted one when known.
+        truth_runs_s: When the object is in view, by the label.
+        overlay: The video with the result drawn in, relative to the report folder.
 
     Returns:
         Path of the page.
@@ -52,7 +48,7 @@ def write_report(
     stored_masks = artifacts.stored("masks")
     masks = {item.frame_index: item.mask for item in masks_from_json(stored_masks or [])}
     boxes_2d = {box.frame_index: box for box in result.boxes_2d}
-    further = _spread([index for index in masks if index not in boxes_2d], _MAX_VIEWS)
+    further = spread([index for index in masks if index not in boxes_2d], _MAX_VIEWS)
     pictures = []
     for frame_index in [*boxes_2d, *further]:
         try:
@@ -68,23 +64,39 @@ def write_report(
         if frame_index in boxes_2d:
             image = drawing.draw_box2d(image, boxes_2d[frame_index].xyxy_px)
         name = f"frames/{frame_index:06d}.jpg"
-        _write_jpeg(run.report_dir / name, image)
+        write_jpeg(run.report_dir / name, image)
         time_s = scene.frame(frame_index).timestamp_s
         caption = f"frame {frame_index}, {time_s:.1f} s"
         pictures.append(Picture(name, caption, frame_index in boxes_2d))
-    page = html.render_ground(
-        result=result_to_json(result),
-        pictures=pictures,
-        exchanges=artifacts.read_exchanges(),
-        scene=scene,
-        has_truth=truth_box is not None,
+    row = result_to_json(result)
+    values = {
+        "result": row,
+        "pictures": pictures,
+        "exchanges": artifacts.read_exchanges(),
+        "duration_s": scene.duration_s,
+        "keyframe_times_s": [scene.frame(index).timestamp_s for index in boxes_2d],
+        "truth_runs_s": truth_runs_s,
+        "stages": [(name, row["timings_s"][name]) for name in _STAGES if name in row["timings_s"]],
+        "source": scene.source,
+        "gravity": scene.gravity,
+        "skipped": len(scene.skipped),
+        "usable": len(scene.frames),
+        "has_truth": truth_box is not None,
+        "has_3d": True,
+        "overlay": overlay,
+    }
+    view = view_3d(scene, artifacts.stored_points(), result.box3d, truth_box)
+    return write_page(
+        run.report_dir,
+        "ground.html",
+        values,
+        data={"view3d": view},
+        scripts=("scene3d.js",),
+        loaded_later=(PLOTLY,),
     )
-    path = run.report_dir / "index.html"
-    write_text(path, page)
-    return path
 
 
-def _spread(frame_indices: Sequence[int], count: int) -> list[int]:
+def spread(frame_indices: Sequence[int], count: int) -> list[int]:
     """At most ``count`` of the frames, evenly spread, in rising order."""
     ordered = sorted(frame_indices)
     if len(ordered) <= count:
@@ -92,7 +104,8 @@ def _spread(frame_indices: Sequence[int], count: int) -> list[int]:
     return [ordered[round(i)] for i in np.linspace(0, len(ordered) - 1, count)]
 
 
-def _write_jpeg(path: Path, image_rgb: np.ndarray) -> None:
+def write_jpeg(path: Path, image_rgb: np.ndarray) -> None:
+    """Write a picture of a report, made smaller if it is large."""
     scale = _MAX_PICTURE_SIDE_PX / max(image_rgb.shape[:2])
     if scale < 1:
         image_rgb = cv2.resize(image_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

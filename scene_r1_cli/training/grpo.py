@@ -15,6 +15,7 @@ from scene_r1_cli.errors import ConfigError, InputError
 from scene_r1_cli.grpo_config import GrpoConfig, Stage
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
+from scene_r1_cli.training.report import SampleLog
 from scene_r1_cli.training.rewards import answer_reward, box_reward, format_reward, temporal_reward
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def train_grpo(
     logger.info("%s: %d samples", stage, len(samples))
     tokens = ground.box.max_new_tokens if stage == "image" else ground.span.max_new_tokens
     arguments = _trl_arguments(TrlConfig, config, run.checkpoints_path, tokens)
-    rewards, weights = _rewards(stage, config, dataset)
+    rewards, weights = _rewards(stage, config, dataset, SampleLog(run, dataset))
     arguments.reward_weights = weights
     if config.freeze_vision:
         model.model.visual.requires_grad_(False)
@@ -151,7 +152,9 @@ def _trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: i
         raise ConfigError(f"trl: {error}") from error
 
 
-def _rewards(stage: Stage, config: GrpoConfig, dataset: PromptDataset) -> tuple[list[Any], list[float]]:
+def _rewards(
+    stage: Stage, config: GrpoConfig, dataset: PromptDataset, samples: SampleLog
+) -> tuple[list[Any], list[float]]:
     """TRL reward functions: one number per completion, by the sample's number."""
     settings = config.reward
 
@@ -160,9 +163,11 @@ def _rewards(stage: Stage, config: GrpoConfig, dataset: PromptDataset) -> tuple[
             return temporal_reward(text, **truth, rule=settings.runs, soft_weight=settings.soft_weight)
         return box_reward(text, **truth) if stage == "image" else answer_reward(text, **truth)
 
-    def task(completions: list[Any], number: list[int], **_: Any) -> list[float]:
-        pairs = zip(completions, number, strict=True)
-        return [score(_text(completion), dataset.truth_of(index)) for completion, index in pairs]
+    def task(completions: list[Any], number: list[int], trainer_state: Any, **_: Any) -> list[float]:
+        texts = [_text(completion) for completion in completions]
+        earned = [score(text, dataset.truth_of(index)) for text, index in zip(texts, number, strict=True)]
+        samples.add(trainer_state, number, texts, earned)
+        return earned
 
     def form(completions: list[Any], **_: Any) -> list[float]:
         return [format_reward(_text(completion)) for completion in completions]

@@ -140,6 +140,21 @@ class PromptDataset:
         make = span_prompt if self._stage == "temporal" else answer_prompt
         return prefix, make(sample.label.text, scene.duration_s)
 
+    def sample(self, number: int) -> Sample:
+        """The query behind a number."""
+        return self._samples[number]
+
+    def truth_text(self, number: int) -> str:
+        """What is right, for people."""
+        sample = self._samples[number]
+        if self._stage == "temporal":
+            return ", ".join(f"{start:.1f} s to {end:.1f} s" for start, end in sample.label.runs_s)
+        if self._stage == "qa":
+            return " / ".join(sample.label.answers)
+        assert sample.keyframe is not None
+        box = ", ".join(f"{value:.0f}" for value in sample.keyframe.box_xyxy_px)
+        return f"{box} px, of the original frame {sample.keyframe.frame_index}"
+
     def truth_of(self, number: int) -> Mapping[str, Any]:
         """What the reward of a sample needs."""
         sample = self._samples[number]

@@ -1,31 +1,59 @@
-"""Renders HTML pages from templates; everything from outside is escaped."""
+"""Writes HTML pages that work from ``file://`` without a network; everything from outside is escaped."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from scene_r1_cli.types import Scene
+from scene_r1_cli.run_dir import atomic_path, write_text
 
-_STAGES = ("span", "box", "masks", "surface", "points", "box3d")
+DATA_SCRIPT = "data.js"
+PLOTLY = "plotly.min.js"
 
 
-def render_ground(
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a page.
+
+    Attributes:
+        path: Relative to the report folder.
+        caption: Frame, time and what is drawn.
+        is_keyframe: A key frame with its 2D box; else a further view.
+    """
+
+    path: str
+    caption: str
+    is_keyframe: bool = False
+
+
+def write_page(
+    folder: Path,
+    template: str,
+    values: Mapping[str, Any],
     *,
-    result: Mapping[str, Any],
-    pictures: Sequence[Any],
-    exchanges: Sequence[Mapping[str, Any]],
-    scene: Scene,
-    has_truth: bool,
-) -> str:
-    """The page of one ``ground`` query.
+    data: Mapping[str, Any] | None = None,
+    scripts: Sequence[str] = (),
+    loaded_later: Sequence[str] = (),
+) -> Path:
+    """Write ``index.html`` with its scripts beside it.
+
+    Browsers block ``fetch`` and module scripts on ``file://``, so data is a classic script.
 
     Args:
-        result: Object of docs/result.schema.json.
-        pictures: ``Picture`` rows of the report stage.
-        exchanges: Model exchanges of ``vlm.jsonl``.
-        scene: The capture, for its time line.
-        has_truth: Whether a label's box is drawn in the pictures.
+        folder: The report folder.
+        template: A file of ``viewer/templates``.
+        values: What the template shows.
+        data: What the scripts read as ``window.SCENER1``.
+        scripts: Files of ``viewer/static``, run in this order after the data.
+        loaded_later: Files that those scripts load; ``PLOTLY`` is plotly's own.
+
+    Returns:
+        Path of the page.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -33,23 +61,27 @@ def render_ground(
     environment = Environment(
         loader=PackageLoader("scene_r1_cli.viewer"), autoescape=True, undefined=StrictUndefined
     )
-    template = environment.get_template("ground.html")
-    times = [box_time(scene, box["frame_index"]) for box in result["boxes_2d"]]
-    return template.render(
-        result=result,
-        pictures=pictures,
-        exchanges=exchanges,
-        duration_s=scene.duration_s,
-        keyframe_times_s=times,
-        stages=[(name, result["timings_s"][name]) for name in _STAGES if name in result["timings_s"]],
-        source=scene.source,
-        gravity=scene.gravity,
-        skipped=len(scene.skipped),
-        usable=len(scene.frames),
-        has_truth=has_truth,
-    )
+    if data is not None:
+        write_text(folder / DATA_SCRIPT, f"window.SCENER1 = {_script_json(data)};\n")
+    for name in (*scripts, *loaded_later):
+        _copy_script(name, folder / name)
+    used = [*([DATA_SCRIPT] if data is not None else []), *scripts]
+    page = folder / "index.html"
+    write_text(page, environment.get_template(template).render({**values, "scripts": used}))
+    return page
 
 
-def box_time(scene: Scene, frame_index: int) -> float:
-    """Seconds of a frame since the first source frame."""
-    return scene.frame(frame_index).timestamp_s
+def _script_json(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end its script, whatever the texts in it say."""
+    text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _copy_script(name: str, path: Path) -> None:
+    owner = "plotly.package_data" if name == PLOTLY else "scene_r1_cli.viewer.static"
+    package, _, folder = owner.rpartition(".")
+    source = resources.files(package) / folder / name
+    with atomic_path(path) as partial, resources.as_file(source) as file:
+        shutil.copyfile(file, partial)

@@ -1,0 +1,151 @@
+"""The page of an evaluation: the table, where accuracy is lost, failures as pictures, every query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scene_r1_cli.data.sources import open_scene
+from scene_r1_cli.errors import InputError
+from scene_r1_cli.evaluation.items import ItemSet
+from scene_r1_cli.evaluation.predictions import Matched
+from scene_r1_cli.evaluation.score import Scored
+from scene_r1_cli.evaluation.tables import TITLES, cell
+from scene_r1_cli.run_dir import RunDir
+from scene_r1_cli.serialize import box3d_from_json
+from scene_r1_cli.stages.report import write_jpeg
+from scene_r1_cli.types import Scene
+from scene_r1_cli.viewer import drawing
+from scene_r1_cli.viewer.html import Picture, write_page
+
+MAX_PICTURES = 24
+SPAN_MISSED = 0.05
+WRONG_IOU = 0.25
+RIGHT = "right"
+
+
+def write_evaluation_report(
+    items: ItemSet,
+    matched: Matched,
+    scored: Sequence[Scored],
+    report: Mapping[str, Any],
+    run: RunDir,
+) -> Path:
+    """Write ``report/index.html``; returns its path.
+
+    Args:
+        items: The queries, with where their scenes lie.
+        matched: Their predictions.
+        scored: Their scores.
+        report: Content of ``metrics.json``.
+        run: The run.
+    """
+    rows = [_row(one, matched.rows.get(one.item.key)) for one in scored]
+    lost: dict[str, int] = {}
+    for row in rows:
+        lost[row["stage"]] = lost.get(row["stage"], 0) + 1
+    tables = [("All", report["metrics"], {"all": report["metrics"]})]
+    tables += [(f"By {kind}", None, parts) for kind, parts in report["groups"].items()]
+    values = {
+        "report": report,
+        "about": [(name, _plain(value)) for name, value in report.get("about", {}).items()],
+        "tables": [(title, *_table(parts)) for title, _, parts in tables],
+        "lost": sorted(lost.items(), key=lambda pair: -pair[1]),
+        "pictures": _pictures(items, matched, scored, run),
+    }
+    return write_page(
+        run.report_dir, "evaluation.html", values, data={"rows": rows}, scripts=("evaluation.js",)
+    )
+
+
+def stage_lost(one: Scored) -> str:
+    """The first stage that went wrong for a query, as far as truth is known; ``right`` if none did."""
+    if one.missing:
+        return "no prediction"
+    if one.failure is not None:
+        return one.failure[0]
+    scores = one.scores
+    if one.item.task == "qa":
+        return RIGHT if scores and max(scores.values()) > 0 else "answer"
+    if scores.get("mean_iou", scores.get("acc_at_0.25", 1.0)) >= WRONG_IOU:
+        return RIGHT
+    if scores.get("span_iou", 1.0) < SPAN_MISSED:
+        return "span"
+    return "box" if scores.get("box_iou", 1.0) < WRONG_IOU else "lifting"
+
+
+def _row(one: Scored, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
+    found = prediction or {}
+    label = one.item.label
+    main = next(iter(one.scores.values()), None)
+    reasons = (found.get("rationale") or {}).values()
+    ends = [end for _, end in label.runs_s] + list(found.get("span_s") or ())
+    return {
+        "scene_id": label.scene_id,
+        "query": label.text,
+        "stage": stage_lost(one),
+        "score": main,
+        "scores": {TITLES.get(name, name): round(value, 4) for name, value in one.scores.items()},
+        "failure": ": ".join(one.failure) if one.failure else None,
+        "span_s": found.get("span_s"),
+        "runs_s": [list(run) for run in label.runs_s],
+        "duration_s": max(ends, default=0.0),
+        "answer": (found.get("answers") or [None])[0],
+        "truth": " / ".join(label.answers) or None,
+        "rationale": [text for text in reasons if text],
+    }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return str(value)
+
+
+def _table(parts: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[str], int]]]:
+    names = [name for name in TITLES if any(name in metrics for metrics in parts.values())]
+    rows = []
+    for title, metrics in parts.items():
+        counts = [entry["n"] for name, entry in metrics.items() if name != "vsi_overall"]
+        rows.append((title, [cell(metrics.get(name)) for name in names], max(counts, default=0)))
+    return [TITLES[name] for name in names], rows
+
+
+def _pictures(items: ItemSet, matched: Matched, scored: Sequence[Scored], run: RunDir) -> list[Picture]:
+    """Key frames of failed groundings with both boxes, evenly over the queries."""
+    wrong = [
+        (one, row)
+        for one in scored
+        if one.item.task == "ground"
+        and stage_lost(one) not in (RIGHT, "no prediction")
+        and (row := matched.rows.get(one.item.key)) is not None
+        and row.get("boxes_2d")
+    ]
+    step = max(1, -(-len(wrong) // MAX_PICTURES))
+    pictures: list[Picture] = []
+    opened: tuple[str, Scene] | None = None
+    for number, (one, row) in enumerate(wrong[::step]):
+        scene_id = one.item.label.scene_id
+        try:
+            if opened is None or opened[0] != scene_id:
+                opened = (scene_id, open_scene(items.scenes[scene_id]))
+            image = _drawn(opened[1], one, row)
+        except (InputError, KeyError):
+            continue  # predictions can be scored without the captures; then there is nothing to show
+        name = f"failures/{number:03d}.jpg"
+        write_jpeg(run.report_dir / name, image)
+        pictures.append(Picture(name, f"{stage_lost(one)}: {one.item.label.text} ({scene_id})"))
+    return pictures
+
+
+def _drawn(scene: Scene, one: Scored, row: Mapping[str, Any]) -> Any:
+    box_2d = row["boxes_2d"][0]
+    index = int(box_2d["frame_index"])
+    image = scene.read_color(index)
+    pose = scene.world_from_color_camera(index)
+    found = box3d_from_json(row["box3d"]) if row.get("box3d") else None
+    for box, color in ((one.item.label.box3d, drawing.TRUTH_RGB), (found, drawing.PREDICTED_RGB)):
+        if box is not None:
+            image = drawing.draw_box3d(image, scene.color_camera, pose, box, color)
+    return drawing.draw_box2d(image, box_2d["xyxy_px"])

@@ -1,0 +1,98 @@
+"""Pages escape what they show, and work without a network."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from scene_r1_cli.data.labels import read_labels
+from scene_r1_cli.data.rooms import RoomOptions, make_room
+from scene_r1_cli.data.sources import open_scene
+from scene_r1_cli.run_dir import RunDir
+from scene_r1_cli.training.report import write_training_report
+from scene_r1_cli.viewer.html import PLOTLY, write_page
+from scene_r1_cli.viewer.scene3d import MAX_SCENE_POINTS, view_3d
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</think><img src=x onerror=alert(1)>",
+    "\u05e9\u05dc\u05d5\u05dd \u202e right to left",
+    "x" * 10_000,
+    "</script><script>alert(1)</script>\u2028",
+]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    options = RoomOptions(duration_s=4, fps=4, color_size_wh=(160, 120), depth_size_wh=(160, 120))
+    return make_room(9000, tmp_path_factory.mktemp("rooms"), options).path
+
+
+def answers_page(folder, text):
+    result = {
+        "query": text,
+        "failure": None,
+        "answers": [text],
+        "rationale": {"temporal": text},
+        "timings_s": {"total": 1.0},
+    }
+    values = {
+        "rows": [{"result": result, "exchanges": [{"prompt": text, "reply": text}]}],
+        "pictures": [],
+        "scene_id": "s",
+        "source": "rooms",
+        "duration_s": 10.0,
+    }
+    return write_page(folder, "answers.html", values, data={"text": text}, scripts=("evaluation.js",))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_texts_stay_texts(tmp_path, text):
+    page = answers_page(tmp_path, text).read_text()
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    data = (tmp_path / "data.js").read_text()
+    assert "<" not in data
+    assert "\u2028" not in data
+    written = json.loads(data.removeprefix("window.SCENER1 = ").rstrip().removesuffix(";"))
+    assert written == {"text": text}
+
+
+def test_a_page_asks_for_nothing_outside_its_folder(tmp_path):
+    page = answers_page(tmp_path, "x").read_text()
+    assert re.findall(r"https?://", page) == []
+    used = re.findall(r'src="([^"]+)"', page)
+    assert used == ["data.js", "evaluation.js"]
+    assert all((tmp_path / name).is_file() for name in used)
+
+
+def test_the_3d_view_holds_the_scene_the_boxes_and_the_path(room):
+    label = next(label for label in read_labels(room / "labels" / "rooms.parquet") if label.box3d)
+    view = view_3d(open_scene(room), np.zeros((5, 3), np.float32), label.box3d, None)
+    assert set(view) == {"path", "scene", "object", "predicted"}
+    points = np.frombuffer(base64.b64decode(view["scene"]["points"]), "<f4").reshape(-1, 3)
+    colors = np.frombuffer(base64.b64decode(view["scene"]["colors"]), np.uint8).reshape(-1, 3)
+    assert 1_000 < len(points) == len(colors) <= MAX_SCENE_POINTS
+    assert points[:, 2].min() > -0.3  # the floor is at 0
+    assert sum(corner is None for corner in view["predicted"]) == 12
+    assert np.isfinite(np.array(view["path"])).all()
+
+
+def test_the_page_of_a_training_run_has_its_curves(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.start("train-temporal", {}, [])
+    for step in range(1, 25):
+        run.append_training({"step": step, "reward": step / 24, "rewards/span_iou/mean": 0.5, "loss": 0.1})
+    run.append_training({"step": 24, "train_runtime": 3.0})
+    with (run.path / "train.jsonl").open("a") as file:
+        file.write('{"step": 25, "rew')  # killed while it wrote
+    page = write_training_report(run, "train-temporal", "pocket", "interrupted")
+    data = (run.report_dir / "data.js").read_text()
+    shown = json.loads(data.removeprefix("window.SCENER1 = ").rstrip().removesuffix(";"))
+    assert shown["steps"] == list(range(1, 25))
+    assert {curve["title"] for curve in shown["curves"]} == {"reward", "reward span_iou", "loss"}
+    assert "0.021" not in page.read_text()  # first and last are means of two steps
+    assert "0.062 → 0.979" in page.read_text()
+    assert (run.report_dir / PLOTLY).stat().st_size > 10**6
