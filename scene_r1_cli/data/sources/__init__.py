@@ -19,6 +19,7 @@ from scene_r1_cli.data.sources import (
     stray,
     tsdf,
     tum,
+    video_folder,
 )
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
@@ -52,6 +53,9 @@ SOURCES = {
     "polycam": Source(polycam.matches, polycam.open_polycam, "keyframes/ of a raw export (Polycam)"),
     "nerfstudio": Source(
         nerfstudio.matches, nerfstudio.open_nerfstudio, "transforms.json with depth_file_path (nerfstudio)"
+    ),
+    "video": Source(
+        video_folder.matches, video_folder.open_video_folder, "video.mp4 depth/ trajectory.log intrinsic.txt"
     ),
 } | {
     name: Source(

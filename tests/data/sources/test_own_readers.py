@@ -151,6 +151,19 @@ def write_stray(folder, roll_deg=-90.0):
     return folder, resize_camera(CAMERA, (32, 24)), set(), Y_UP_FROM_Z_UP, roll_deg
 
 
+def write_video_folder(folder):
+    write_images(folder, "unused", "depth", (32, 24))
+    write_video(folder / "video.mp4")
+    np.savetxt(folder / "intrinsic.txt", CAMERA.matrix)
+    times_s = VideoFrames(folder / "video.mp4").times_s
+    rows = []
+    for index in range(COUNT - 1):  # the last frame is not in the trajectory
+        transform = scan_from_camera(index)
+        rows.append([times_s[index] + 0.004, *transform[:3, 3], *quaternion(transform)])
+    np.savetxt(folder / "trajectory.txt", rows)
+    return folder, resize_camera(CAMERA, (32, 24)), {COUNT - 1}, np.eye(4), 0.0
+
+
 def write_record3d(folder, roll_deg=90.0):
     liblzfse = pytest.importorskip("liblzfse")
     folder.mkdir()
@@ -187,6 +200,7 @@ def write_record3d(folder, roll_deg=90.0):
         (write_nerfstudio, "nerfstudio"),
         (write_polycam, "polycam"),
         (write_stray, "stray"),
+        (write_video_folder, "video"),
         (write_record3d, "record3d"),
     ],
 )
@@ -278,3 +292,19 @@ def test_a_damaged_file_is_named(tmp_path, write, file, damage, told):
     with pytest.raises(InputError, match=told) as caught:
         open_scene(path)
     assert file in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("trajectory.txt", "has no camera transforms"),
+        ("intrinsic.txt", "has no intrinsic.txt"),
+        ("depth", "has no depth/"),
+    ],
+)
+def test_a_video_without_what_it_needs_says_how_to_get_it(tmp_path, missing, told):
+    folder, *_ = write_video_folder(tmp_path / "walk")
+    (folder / missing).rename(tmp_path / "away")
+    with pytest.raises(InputError, match=told) as caught:
+        open_scene(folder)
+    assert caught.value.hint
