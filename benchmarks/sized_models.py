@@ -30,6 +30,7 @@ def make_model(size: Size) -> tuple[Any, Any, Any]:
     text = config.text_config
     text.hidden_size, text.intermediate_size, text.num_hidden_layers = 768, 2560, 10
     text.num_attention_heads, text.num_key_value_heads = 12, 4
+    text.layer_types = ["full_attention"] * text.num_hidden_layers
     text.rope_parameters["mrope_section"] = [8, 12, 12]
     config.vision_config.out_hidden_size = 768
     return Qwen2_5_VLForConditionalGeneration(config).eval(), processor, family
