@@ -24,6 +24,10 @@ Progress = Callable[[int, int, Mapping[str, float]], object]
 
 ZERO_SPREAD_TOLD = 0.95
 STUCK_LOGS = 5
+TREND_LOGS = 20
+FORM_ROSE, SCORE_FLAT = 0.15, 0.02
+FORM_REWARD = "rewards/format/mean"
+TASK_REWARDS = ("rewards/span_iou/mean", "rewards/box_iou/mean", "rewards/answer/mean")
 
 
 def train_grpo(
@@ -205,7 +209,7 @@ def _reporter(run: RunDir, progress: Progress | None) -> Any:
 
     class Reporter(TrainerCallback):
         def __init__(self) -> None:
-            self._recent: list[dict[str, float]] = []
+            self._rows: list[dict[str, float]] = []
             self._told: set[str] = set()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -216,8 +220,8 @@ def _reporter(run: RunDir, progress: Progress | None) -> Any:
             if progress is not None:
                 progress(state.global_step, state.max_steps, row)
             if "reward" in row:
-                self._recent = [*self._recent, row][-STUCK_LOGS:]
-                for name, advice in sicknesses(self._recent):
+                self._rows.append(row)
+                for name, advice in sicknesses(self._rows):
                     if name not in self._told:
                         self._told.add(name)
                         logger.warning("%s: %s", name, advice)
@@ -225,11 +229,27 @@ def _reporter(run: RunDir, progress: Progress | None) -> Any:
     return Reporter()
 
 
-def sicknesses(recent: list[dict[str, float]]) -> list[tuple[str, str]]:
-    """Known ways in which GRPO learns nothing, seen in the last STUCK_LOGS logs; none if it is too early."""
+def sicknesses(rows: list[dict[str, float]]) -> list[tuple[str, str]]:
+    """Known ways in which GRPO learns nothing; none if it is too early.
+
+    Most are seen in the last STUCK_LOGS logs; form without substance in the first and last TREND_LOGS.
+    """
+    recent = rows[-STUCK_LOGS:]
     if len(recent) < STUCK_LOGS:
         return []
     found = []
+    task = next((name for name in recent[-1] if name in TASK_REWARDS), None)
+    if task is not None and len(rows) >= 2 * TREND_LOGS and FORM_REWARD in recent[-1]:
+        form, score = (
+            _mean(rows[-TREND_LOGS:], name) - _mean(rows[:TREND_LOGS], name) for name in (FORM_REWARD, task)
+        )
+        if form > FORM_ROSE and score < SCORE_FLAT:
+            found.append(
+                (
+                    "format reward up while IoU is flat",
+                    "only the reply's form is learned; lower reward.format, or raise trl.num_generations",
+                )
+            )
     if all(row["reward"] == 0 for row in recent):
         found.append(
             ("reward stuck at 0", "no reply can be read; start from train-sft, or look at the prompt")
@@ -245,6 +265,10 @@ def sicknesses(recent: list[dict[str, float]]) -> list[tuple[str, str]]:
     if all(row.get("completions/clipped_ratio", 0) >= ZERO_SPREAD_TOLD for row in recent):
         found.append(("all completions are cut", "raise trl.max_completion_length"))
     return found
+
+
+def _mean(rows: list[dict[str, float]], name: str) -> float:
+    return sum(row.get(name, 0.0) for row in rows) / len(rows)
 
 
 def _card(stage: Stage, config: GrpoConfig, num_samples: int, steps: int) -> str:

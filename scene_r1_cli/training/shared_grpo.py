@@ -10,6 +10,7 @@ The hooks used are ``_get_per_token_logps_and_entropies`` and ``_generate_single
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.shared_prefix import generate_shared
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -100
 
@@ -89,6 +92,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         """As TRL's: (B, logits_to_keep) log-probabilities, and entropies if asked for."""
         known = (pixel_values, image_grid_thw, num_images, mm_token_type_ids)
         if any(item is None for item in known) or any(item is not None for item in others.values()):
+            self._tell_stock("the loss")
             return super()._get_per_token_logps_and_entropies(
                 model,
                 input_ids,
@@ -170,6 +174,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         """As TRL's; a prompt that follows itself in the batch is prefilled once."""
         fields = {"pixel_values", "image_grid_thw", "mm_token_type_ids"}
         if self.use_vllm or images is None or not fields <= multimodal_fields.keys() or has_tool_images:
+            if not self.use_vllm:
+                self._tell_stock("sampling")
             return super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, has_tool_images
             )
@@ -209,6 +215,16 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         finally:
             model.train(was_training)
         return completions, None
+
+    def _tell_stock(self, what: str) -> None:
+        """Say once that prompts are computed for each completion after all."""
+        told = self.__dict__.setdefault("_told_stock", set())
+        if what not in told:
+            told.add(what)
+            logger.warning(
+                "%s is stock TRL's, slower: a prefix is shared with Qwen-VL models and images in every prompt",
+                what,
+            )
 
     def _types_of(self, prompt: torch.Tensor) -> torch.Tensor:
         """(P,) 1 where an image stands. The batch's own types are padded on a side that tokenizers choose."""

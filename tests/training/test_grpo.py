@@ -14,7 +14,7 @@ from scene_r1_cli.grpo_config import DataConfig, GrpoConfig
 from scene_r1_cli.models.families import FAMILIES
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.preprocess_config import PreprocessConfig
-from scene_r1_cli.training.grpo import STUCK_LOGS, sicknesses
+from scene_r1_cli.training.grpo import STUCK_LOGS, TREND_LOGS, sicknesses
 from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
 from tests import captures
 
@@ -127,6 +127,12 @@ def test_known_sicknesses_are_told_by_name():
         "all completions are cut"
     ]
     assert sicknesses(logs(reward=0.0)[:-1]) == []
+    form, score = "rewards/format/mean", "rewards/span_iou/mean"
+    rising = [row | {form: step / 40, score: 0.2} for step, row in enumerate(logs() * 8)]
+    assert len(rising) >= 2 * TREND_LOGS
+    assert [name for name, _ in sicknesses(rising)] == ["format reward up while IoU is flat"]
+    learning = [row | {score: step / 100} for step, row in enumerate(rising)]
+    assert sicknesses(learning) == []
 
 
 def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
