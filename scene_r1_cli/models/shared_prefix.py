@@ -63,6 +63,7 @@ def generate_shared(
     eos_ids: Sequence[int],
     max_new_tokens: int,
     sampling: SamplingConfig,
+    never: Sequence[int] = (),
 ) -> list[list[int]]:
     """Continue prompts that begin with the same images.
 
@@ -74,6 +75,7 @@ def generate_shared(
         eos_ids: Tokens that end a reply.
         max_new_tokens: Longest reply.
         sampling: How to choose tokens.
+        never: Tokens that are not chosen.
 
     Returns:
         New tokens of each prompt, the ending one included if it was written.
@@ -101,7 +103,10 @@ def generate_shared(
                 logits_to_keep=1,
                 prefixed_cache=cache,
             )
-            chosen = sampler(output.logits[:, -1], active)
+            logits = output.logits[:, -1]
+            if never:
+                logits = logits.index_fill(1, torch.tensor(list(never), device=logits.device), -torch.inf)
+            chosen = sampler(logits, active)
             for row, token in zip(active, chosen.tolist(), strict=True):
                 replies[row].append(token)
             going_on = (~torch.isin(chosen, ends)).nonzero()[:, 0]

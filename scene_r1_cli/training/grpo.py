@@ -142,18 +142,42 @@ def _trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: i
     values = defaults | config.trl
     if int(values["num_generations"]) < 2:
         raise ConfigError("trl.num_generations must be at least 2: advantages compare a group's completions.")
-    if config.shared_prefix and int(values["per_device_train_batch_size"]) % int(values["num_generations"]):
-        raise ConfigError(
-            f"trl.per_device_train_batch_size {values['per_device_train_batch_size']} splits groups of "
-            f"{values['num_generations']}.",
-            "Make it a multiple of trl.num_generations, or set shared_prefix: false.",
-        )
+    if config.shared_prefix:
+        values |= _whole_groups(values)
     try:
         return trl_config(**values)
     except TypeError as error:
         raise ConfigError(f"trl: {error}.", "Keys are those of TRL's GRPOConfig.") from error
     except ValueError as error:
         raise ConfigError(f"trl: {error}") from error
+
+
+def _whole_groups(values: Mapping[str, Any]) -> dict[str, int]:
+    """Batch size and accumulation with which a group is one pass of one device; a step has as many rows.
+
+    Raises:
+        ConfigError: The rows of a device between two optimizer steps are not whole groups.
+    """
+    group = int(values["num_generations"])
+    batch, passes = (
+        int(values["per_device_train_batch_size"]),
+        int(values.get("gradient_accumulation_steps", 1)),
+    )
+    if batch % group == 0:
+        return {}
+    if batch * passes % group:
+        raise ConfigError(
+            f"trl.per_device_train_batch_size {batch} times trl.gradient_accumulation_steps {passes} splits "
+            f"groups of {group}.",
+            "Make the product a multiple of trl.num_generations, or set shared_prefix: false.",
+        )
+    logger.info(
+        "a group of %d is one pass: per-device batch %d, accumulation %d",
+        group,
+        group,
+        batch * passes // group,
+    )
+    return {"per_device_train_batch_size": group, "gradient_accumulation_steps": batch * passes // group}
 
 
 def _rewards(

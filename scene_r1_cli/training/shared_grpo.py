@@ -5,7 +5,10 @@ sequence: each completion sees the prompt and itself, and its positions go on wh
 completion's first token is predicted by the prompt's last one, which every completion therefore brings along.
 In sampling, the prompt is prefilled once. Log-probabilities and gradients are those of stock TRL (tested).
 
-The hooks used are ``_get_per_token_logps_and_entropies`` and ``_generate_single_turn`` of TRL 1.x.
+The hooks used are ``_prepare_inputs``, ``_get_per_token_logps_and_entropies`` and ``_generate_single_turn``
+of TRL 1.x. TRL's sampler gives a process whole groups, as long as its rows between two generations are a
+multiple of a group. TRL then shuffles the rows, which ``_prepare_inputs`` here does not: prompts are drawn at
+random anyway.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.shared_prefix import generate_shared
@@ -73,6 +77,19 @@ def pack_group(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> Pac
 
 class SharedPrefixGRPOTrainer(GRPOTrainer):
     """GRPO for vision-language models of the Qwen families, a group at a time."""
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As TRL's, but that rows stay in order, so that a group is not spread over the steps that use it."""
+        model: Any = self.model
+        args: Any = self.args
+        if not model.training:
+            return super()._prepare_inputs(generation_batch)
+        steps = int(args.steps_per_generation)
+        if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
+            scored: Any = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
+            parts: Any = split_tensor_dict(scored, steps)
+            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in parts]
+        return self._buffered_inputs[self._step % steps]
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -191,6 +208,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         was_training = model.training
         model.eval()
         completions: list[list[int]] = [[] for _ in prompt_ids]
+        image_id: Any = self._image_pad_token_id
+        never = [] if image_id is None else [int(image_id)]
         groups = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
         try:
             for number, rows in enumerate(groups):
@@ -209,6 +228,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
                     sampling=SamplingConfig(
                         temperature=self.temperature, top_p=args.top_p, seed=self._seed_of(number)
                     ),
+                    # In a reply it would stand for an image that is not there, and stop the loss.
+                    never=never,
                 )
                 for row, reply in zip(rows, replies, strict=True):
                     completions[row] = reply
@@ -222,7 +243,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         if what not in told:
             told.add(what)
             logger.warning(
-                "%s is stock TRL's, slower: a prefix is shared with Qwen-VL models and images in every prompt",
+                "%s is stock TRL's, slower: a prefix is shared by Qwen-VL models, with images in a prompt",
                 what,
             )
 

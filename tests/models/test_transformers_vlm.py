@@ -133,6 +133,18 @@ def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch
     assert together[0] == alone
 
 
+def test_a_token_can_be_kept_out(vlm):
+    from scene_r1_cli.models.shared_prefix import generate_shared
+
+    prefix = make_prefix(vlm)
+    rows, vision = vlm.encode_shared(prefix, [vlm.render(prefix, question) for question in QUESTIONS])
+    settings = {"eos_ids": vlm._eos_ids, "max_new_tokens": 6, "sampling": SamplingConfig()}
+    free = generate_shared(vlm._model, rows, vision, **settings)
+    never = [reply[0] for reply in free]
+    kept = generate_shared(vlm._model, rows, vision, **settings, never=never)
+    assert not set(never) & {token for reply in kept for token in reply}
+
+
 def test_many_scores_are_computed_in_parts(vlm, monkeypatch):
     from scene_r1_cli.models import prefix_attention
 

@@ -14,7 +14,7 @@ from scene_r1_cli.grpo_config import DataConfig, GrpoConfig
 from scene_r1_cli.models.families import FAMILIES
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.preprocess_config import PreprocessConfig
-from scene_r1_cli.training.grpo import STUCK_LOGS, TREND_LOGS, sicknesses
+from scene_r1_cli.training.grpo import STUCK_LOGS, TREND_LOGS, _whole_groups, sicknesses
 from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
 from tests import captures
 
@@ -117,6 +117,28 @@ def logs(**values):
     return [
         {"reward": 0.5, "frac_reward_zero_std": 0.1, "completions/clipped_ratio": 0.0} | values
     ] * STUCK_LOGS
+
+
+@pytest.mark.parametrize(
+    ("batch", "passes", "expected"),
+    [(8, 1, None), (16, 3, None), (1, 8, (8, 1)), (2, 8, (8, 2)), (4, 6, (8, 3)), (3, 1, "splits")],
+)
+def test_a_group_is_one_pass_of_one_device(batch, passes, expected):
+    values = {
+        "num_generations": 8,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": passes,
+    }
+    if expected == "splits":
+        with pytest.raises(ConfigError, match="splits groups"):
+            _whole_groups(values)
+        return
+    made = _whole_groups(values)
+    if expected is None:
+        assert made == {}
+    else:
+        assert (made["per_device_train_batch_size"], made["gradient_accumulation_steps"]) == expected
+        assert expected[0] * expected[1] == batch * passes
 
 
 def test_known_sicknesses_are_told_by_name():

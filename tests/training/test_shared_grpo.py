@@ -29,9 +29,10 @@ def trainer_of(cls, folder, lora=None, **more):
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from trl.trainer.grpo_config import GRPOConfig
 
+    settings: Any = {"gradient_checkpointing": False} | more
     arguments = GRPOConfig(
         output_dir=str(folder / "out"), per_device_train_batch_size=4, num_generations=4, report_to=[],
-        use_cpu=True, bf16=False, max_completion_length=12, **({"gradient_checkpointing": False} | more),
+        use_cpu=True, bf16=False, max_completion_length=12, **settings,
     )  # fmt: skip
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     return cls(
@@ -98,7 +99,7 @@ def batch_of(trainer, numbers, lengths):
     }, mask
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "gradient checkpointing": {"gradient_checkpointing": True},
     "LoRA": {"lora": True},
@@ -158,3 +159,28 @@ def test_sampling_prefills_once_and_every_group_learns_something(tmp_path):
     assert any(not torch.equal(value, before[name]) for name, value in trainer.model.named_parameters())
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
     assert rewards == [1.5, 1.5]
+
+
+@pytest.mark.integration
+def test_groups_stay_together_on_two_processes(tmp_path):
+    import json
+    import subprocess
+    import sys
+
+    folder = save_tiny_vlm(tmp_path / "tiny", "qwen2.5-vl")
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29517",
+    ]
+    command += ["-m", "tests.training.two_processes", str(folder), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for number in (0, 1):
+        found = json.loads((tmp_path / f"{number}.json").read_text())
+        # Two optimizer steps of two passes; each pass is one whole group of four.
+        assert found == {"lengths": [4, 4, 4, 4], "processes": 2}
