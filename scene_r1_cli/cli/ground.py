@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ground(
-    scene: Annotated[str, typer.Argument(help="Capture folder, .sens file, scene id in the store, or demo.")],
+    scene: options.SceneName,
     query: Annotated[str, typer.Argument(help="What to find, e.g. 'the chair by the window'.")],
     frame: Annotated[
         list[int] | None,

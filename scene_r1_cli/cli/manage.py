@@ -43,9 +43,7 @@ def list_runs(folder: RunsFolder = Path("runs"), as_json: options.AsJson = False
 
 
 @runs_app.command("show")
-def show_run(
-    run: Annotated[Path, typer.Argument(help="Run directory.")], as_json: options.AsJson = False
-) -> None:
+def show_run(run: options.RunPath, as_json: options.AsJson = False) -> None:
     """Show what a run was asked, how it ended, and what is in it.
 
     Examples:
@@ -75,7 +73,7 @@ def show_run(
 
 @runs_app.command("rm")
 def remove_run(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    run: options.RunPath,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run directory; anything that is no run is refused.
@@ -110,7 +108,7 @@ def list_configs() -> None:
 
 
 @configs_app.command("show")
-def show_config(name: Annotated[str, typer.Argument(help="As `configs list` names it.")]) -> None:
+def show_config(name: options.ConfigName) -> None:
     """Print a shipped configuration with its comments.
 
     Examples:
@@ -124,7 +122,7 @@ def show_config(name: Annotated[str, typer.Argument(help="As `configs list` name
 
 @configs_app.command("copy")
 def copy_config(
-    name: Annotated[str, typer.Argument(help="As `configs list` names it.")],
+    name: options.ConfigName,
     to: Annotated[Path, typer.Argument(help="File to write; it must not be there yet.")],
 ) -> None:
     """Copy a shipped configuration, to change it.

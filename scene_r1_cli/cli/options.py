@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scene_r1_cli.cli import completion
 from scene_r1_cli.errors import UsageError
 
 ConfigFiles = Annotated[
@@ -18,7 +19,22 @@ Sets = Annotated[
     typer.Option("--set", help="One config value, as in --set lifting.min_points=50.", metavar="KEY=VALUE"),
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="Model, tracker and sampling together, e.g. qwen2.5-vl-7b.")
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Model, tracker and sampling together, e.g. qwen2.5-vl-7b.",
+        autocompletion=completion.presets,
+    ),
+]
+SceneName = Annotated[
+    str,
+    typer.Argument(
+        help="Capture folder, .sens file, scene id in the store, or demo.", autocompletion=completion.scenes
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(help="Run directory.", autocompletion=completion.runs)]
+ConfigName = Annotated[
+    str, typer.Argument(help="As `configs list` names it.", autocompletion=completion.configs)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

@@ -19,7 +19,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def qa(
-    scene: Annotated[str, typer.Argument(help="Capture folder, .sens file, scene id in the store, or demo.")],
+    scene: options.SceneName,
     question: Annotated[str | None, typer.Argument(help="The question.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="A choice of a multiple-choice question; repeatable.")
