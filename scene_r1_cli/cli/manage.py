@@ -71,6 +71,26 @@ def show_run(run: options.RunPath, as_json: options.AsJson = False) -> None:
         output.next_step(f"open {page}")
 
 
+@runs_app.command("export")
+def export_run(
+    run: options.RunPath,
+    to: Annotated[Path, typer.Argument(help="HTML file to write; it must not be there yet.")],
+) -> None:
+    """Write a run's report as one file, to send or to keep.
+
+    Examples:
+
+      scener1 runs export runs/2026-01-01_120000_ground_bed bed.html
+    """
+    from scene_r1_cli.run_dir import open_run, write_text
+    from scene_r1_cli.viewer.html import single_file
+
+    if to.exists():
+        raise UsageError(f"{to} is there already.", "Name another file, or delete it first.")
+    write_text(to, single_file(open_run(run).report_dir))
+    output.print_data(str(to))
+
+
 @runs_app.command("rm")
 def remove_run(
     run: options.RunPath,

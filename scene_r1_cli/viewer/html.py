@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import mimetypes
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from scene_r1_cli.errors import InputError
 from scene_r1_cli.run_dir import atomic_path, write_text
 
 DATA_SCRIPT = "data.js"
@@ -69,6 +73,37 @@ def write_page(
     page = folder / "index.html"
     write_text(page, environment.get_template(template).render({**values, "scripts": used}))
     return page
+
+
+def single_file(folder: Path) -> str:
+    """The page of a report folder with its scripts, pictures and video inside it.
+
+    Raises:
+        InputError: There is no report.
+    """
+    page = folder / "index.html"
+    if not page.is_file():
+        raise InputError(f"{folder} holds no report (index.html).")
+    text = page.read_text(encoding="utf-8").replace("script-src 'self' file:", "script-src 'unsafe-inline'")
+    text = text.replace("media-src 'self' file:", "media-src data:")
+    # What users wrote cannot match: quotes in it are escaped.
+    scripts = re.findall(r'<script src="([^"]+)"></script>', text)
+    library = _inline_script(folder / PLOTLY) if (folder / PLOTLY).is_file() else ""
+    for name in scripts:
+        before = library if name == scripts[-1] else ""
+        text = text.replace(f'<script src="{name}"></script>', before + _inline_script(folder / name))
+    head, mark, scripted = text.partition("<script>")
+    for name in dict.fromkeys(re.findall(r'(?<= src=")([^":]+)(?=")', head)):
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        data = base64.b64encode((folder / name).read_bytes()).decode()
+        head = head.replace(f' src="{name}"', f' src="data:{kind};base64,{data}"')
+    return head + mark + scripted
+
+
+def _inline_script(path: Path) -> str:
+    # A script ends at the first closing tag, wherever it stands.
+    content = path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    return f"<script>{content}</script>\n"
 
 
 def _script_json(data: Mapping[str, Any]) -> str:

@@ -96,7 +96,7 @@ def test_the_list_of_queries_can_be_filtered(runs, browser):
     assert page.locator("#queries details").count() == 0
     page.locator("#filter").fill("")
     page.locator("#queries summary").first.click()
-    assert page.locator("#queries details[open] .bar").count() >= 1
+    page.locator("#queries details[open] .bar").first.wait_for(timeout=10_000)
     page.close()
 
 
@@ -104,4 +104,20 @@ def test_tags_in_a_question_are_text(runs, browser):
     page = browser.new_page()
     page.goto(f"file://{runs / 'qa' / 'report'}/index.html")
     assert page.locator("h1").inner_text() == "how many <b>chairs</b>?"
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["ground", "train"])
+def test_a_report_in_one_file_needs_nothing_else(runs, browser, name, tmp_path):
+    file = tmp_path / "one.html"
+    command = [*SCENER1, "runs", "export", str(runs / name), str(file)]
+    subprocess.run(command, check=True, timeout=100, capture_output=True)
+    page = browser.new_page()
+    errors, requests = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"file://{file}")
+    page.wait_for_selector("[data-ready=yes]", timeout=60_000)
+    assert errors == []
+    assert [url for url in requests if not url.startswith((f"file://{file}", "data:", "blob:"))] == []
     page.close()

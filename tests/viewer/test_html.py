@@ -10,9 +10,10 @@ import pytest
 from scene_r1_cli.data.labels import read_labels
 from scene_r1_cli.data.rooms import RoomOptions, make_room
 from scene_r1_cli.data.sources import open_scene
+from scene_r1_cli.errors import InputError
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.training.report import write_training_report
-from scene_r1_cli.viewer.html import PLOTLY, write_page
+from scene_r1_cli.viewer.html import PLOTLY, single_file, write_page
 from scene_r1_cli.viewer.scene3d import MAX_SCENE_POINTS, view_3d
 
 HOSTILE = [
@@ -96,3 +97,33 @@ def test_the_page_of_a_training_run_has_its_curves(tmp_path):
     assert "0.021" not in page.read_text()  # first and last are means of two steps
     assert "0.062 → 0.979" in page.read_text()
     assert (run.report_dir / PLOTLY).stat().st_size > 10**6
+
+
+def test_a_report_fits_in_one_file(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "a.jpg").write_bytes(b"jpeg")
+    values = {
+        "rows": [],
+        "pictures": [{"path": "frames/a.jpg", "caption": 'x" src="frames/a.jpg'}],
+        "scene_id": "s",
+        "source": "rooms",
+        "duration_s": 1.0,
+    }
+    row = {"result": {"query": HOSTILE[4], "failure": None, "answers": [], "rationale": {"temporal": None}}}
+    values["rows"] = [row | {"exchanges": []}]
+    write_page(
+        tmp_path,
+        "answers.html",
+        values,
+        data={"text": HOSTILE[4]},
+        scripts=("scene3d.js",),
+        loaded_later=(PLOTLY,),
+    )
+    text = single_file(tmp_path)
+    assert re.findall(r'<script src="', text) == []
+    assert text.count("<script>") == 3
+    assert text.count("</script>") == 3
+    assert text.count(' src="data:image/jpeg;base64,anBlZw=="') == 1
+    assert "<script>alert" not in text
+    with pytest.raises(InputError, match="no report"):
+        single_file(tmp_path / "frames")

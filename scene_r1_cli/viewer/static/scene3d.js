@@ -8,6 +8,7 @@
 
   place.textContent = "drawing…";
   window.addEventListener("load", function () {
+    if (window.Plotly) { place.textContent = ""; draw(); return; }
     const library = document.createElement("script");
     library.src = "plotly.min.js";
     library.onload = function () { place.textContent = ""; draw(); };

@@ -16,6 +16,7 @@
     });
   }
   window.addEventListener("load", function () {
+    if (window.Plotly) { draw(); return; }
     const library = document.createElement("script");
     library.src = "plotly.min.js";
     library.onload = draw;
