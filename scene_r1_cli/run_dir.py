@@ -315,9 +315,18 @@ class RunDir:
 
     def append_prediction(self, result: Mapping[str, Any]) -> None:
         """Add one finished query to ``predictions.jsonl`` in a single write."""
-        line = json.dumps(result, allow_nan=False, ensure_ascii=False) + "\n"
-        with (self.path / "predictions.jsonl").open("ab", buffering=0) as file:
-            file.write(line.encode())
+        self._append("predictions.jsonl", json.dumps(result, allow_nan=False, ensure_ascii=False))
+
+    def _append(self, name: str, line: str) -> None:
+        with (self.path / name).open("ab", buffering=0) as file:
+            file.write(f"{line}\n".encode())
+
+    def _read_rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a JSONL file of this run; a last line cut by a kill is none."""
+        path = self.path / name
+        if not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
     def write_metrics(self, metrics: Mapping[str, Any], table: str) -> None:
         """``metrics.json``, and ``metrics.md`` for people."""
@@ -331,13 +340,19 @@ class RunDir:
 
     def append_training(self, row: Mapping[str, Any]) -> None:
         """Add what one logged step measured to ``train.jsonl``."""
-        with (self.path / "train.jsonl").open("ab", buffering=0) as file:
-            file.write((json.dumps(row) + "\n").encode())
+        self._append("train.jsonl", json.dumps(row))
+
+    def read_training(self) -> list[dict[str, Any]]:
+        """Logged steps in order; steps that a resumed run did again are there twice."""
+        return self._read_rows("train.jsonl")
 
     def append_sample(self, row: Mapping[str, Any]) -> None:
         """Add replies of a training step to ``samples.jsonl``."""
-        with (self.path / "samples.jsonl").open("ab", buffering=0) as file:
-            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        self._append("samples.jsonl", json.dumps(row, ensure_ascii=False))
+
+    def read_samples(self) -> list[dict[str, Any]]:
+        """Replies that were kept, as ``read_training``."""
+        return self._read_rows("samples.jsonl")
 
     def save_model(self, model: Any, processor: Any, card: str) -> Path:
         """Write the trained model as a checkpoint folder; it appears whole or not at all."""
@@ -361,11 +376,7 @@ class RunDir:
 
     def read_predictions(self) -> list[dict[str, Any]]:
         """Finished queries, the latest line of each; a last line cut by a kill is not finished."""
-        path = self.path / "predictions.jsonl"
-        if not path.is_file():
-            return []
-        whole_lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        rows = [json.loads(line) for line in whole_lines]
+        rows = self._read_rows("predictions.jsonl")
         return list({(row["scene_id"], row["query_id"]): row for row in rows}.values())
 
     @property

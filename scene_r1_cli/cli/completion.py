@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from scene_r1_cli.models.presets import list_presets, shipped_configs
+
 RUNS = Path("runs")
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def presets(incomplete: str) -> list[str]:
     """Names of presets."""
-    names = sorted(path.stem for path in (CONFIGS / "ground").glob("*.yaml"))
-    return [name for name in names if name.startswith(incomplete) and not name.startswith("ablation-")]
+    return [name for name in list_presets() if name.startswith(incomplete)]
 
 
 def scenes(incomplete: str) -> list[str]:
     """Scene ids of the store (``SCENER1_STORE``, else ``data``), and ``demo``."""
+    # ``scenes_in_store`` knows the same, but loading its module takes longer than a person waits for TAB.
     store = Path(os.environ.get("SCENER1_STORE", "data"))
     folders = [*store.glob("*/scans/*/"), *store.glob("*/*/")]
     names = {"demo"} | {folder.name for folder in folders if folder.name != "scans"}
@@ -31,5 +32,4 @@ def runs(incomplete: str) -> list[str]:
 
 def configs(incomplete: str) -> list[str]:
     """Configurations that are shipped, as ``configs list`` names them."""
-    names = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in sorted(shipped_configs()) if name.startswith(incomplete)]

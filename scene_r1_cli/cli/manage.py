@@ -123,7 +123,9 @@ def list_configs() -> None:
 
       scener1 configs list | grep train
     """
-    for name in sorted(_shipped()):
+    from scene_r1_cli.models.presets import shipped_configs
+
+    for name in sorted(shipped_configs()):
         output.print_data(name)
 
 
@@ -230,15 +232,12 @@ def _brief(manifest: dict[str, Any]) -> dict[str, Any]:
     return {name: manifest.get(name) for name in ("command", "status", "started_at", "finished_at")}
 
 
-def _shipped() -> dict[str, Path]:
-    root = Path(__file__).parent.parent / "configs"
-    return {str(path.relative_to(root).with_suffix("")): path for path in root.glob("*/*.yaml")}
-
-
 def _path_of(name: str) -> Path:
     from difflib import get_close_matches
 
-    shipped = _shipped()
+    from scene_r1_cli.models.presets import shipped_configs
+
+    shipped = shipped_configs()
     found = shipped.get(name.removesuffix(".yaml"))
     if found is None:
         close = get_close_matches(name, shipped, n=1)

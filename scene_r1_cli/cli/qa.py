@@ -94,7 +94,7 @@ def qa(
                 results.append(replace(result, run_dir=str(run.path)))
                 run.append_prediction(answer_result_to_json(results[-1]))
                 update(number)
-            write_answer_report(kept, results, run, settings.video)
+            write_answer_report(kept, results, run, settings.video, models.vlm.model_size_wh)
         failed = any(result.failure for result in results)
         status = "failed items" if failed else "done"
     finally:

@@ -117,7 +117,7 @@ def fuse_scene(scene: Scene, config: SurfaceConfig) -> SceneSurface | None:
     limits = (1.0, config.max_depth_m, config.truncation_voxels)
     fused = 0
     for frame in scene.frames[:: -(-len(scene.frames) // config.max_frames)]:
-        images = _registered_images(scene, frame, config.max_depth_m)
+        images = registered_images(scene, frame, config.max_depth_m)
         if images is None:
             continue
         depth, color = (o3d.t.geometry.Image(o3d.core.Tensor(image)) for image in images)
@@ -162,14 +162,12 @@ def _in_order(mesh: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return vertices[order], mesh.vertex.colors.numpy()[order], triangles
 
 
-def _registered_images(
-    scene: Scene, frame: Frame, max_depth_m: float
-) -> tuple[np.ndarray, np.ndarray] | None:
+def registered_images(scene: Scene, frame: Frame, max_depth_m: float) -> tuple[np.ndarray, np.ndarray] | None:
     """(H, W) float32 depth, 0 = no reading, and (H, W, 3) float32 colour in [0, 1] of each depth pixel."""
     try:
         depth_m, image = scene.read_depth(frame.frame_index), scene.read_color(frame.frame_index)
     except InputError as error:
-        logger.warning("frame %d is not fused: %s", frame.frame_index, error.message)
+        logger.warning("frame %d is passed over: %s", frame.frame_index, error.message)
         return None
     valid = np.isfinite(depth_m) & (depth_m > 0) & (depth_m < max_depth_m)
     if not valid.any():

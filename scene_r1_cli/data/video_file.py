@@ -24,7 +24,7 @@ class VideoWriter:
         import av
 
         self._av: Any = av
-        self._container = av.open(str(path), "w")
+        self._container = av.open(str(path), "w", format="mp4")
         stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = size_wh[0] // 2 * 2, size_wh[1] // 2 * 2
         stream.pix_fmt = "yuv420p"

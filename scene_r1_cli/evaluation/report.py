@@ -11,7 +11,7 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predictions import Matched
 from scene_r1_cli.evaluation.score import Scored
-from scene_r1_cli.evaluation.tables import TITLES, cell
+from scene_r1_cli.evaluation.tables import TITLES, table_of
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.serialize import box3d_from_json
 from scene_r1_cli.stages.report import write_jpeg
@@ -45,12 +45,12 @@ def write_evaluation_report(
     lost: dict[str, int] = {}
     for row in rows:
         lost[row["stage"]] = lost.get(row["stage"], 0) + 1
-    tables = [("All", report["metrics"], {"all": report["metrics"]})]
-    tables += [(f"By {kind}", None, parts) for kind, parts in report["groups"].items()]
+    tables = {"All": {"all": report["metrics"]}}
+    tables |= {f"By {kind}": parts for kind, parts in report["groups"].items()}
     values = {
         "report": report,
         "about": [(name, _plain(value)) for name, value in report.get("about", {}).items()],
-        "tables": [(title, *_table(parts)) for title, _, parts in tables],
+        "tables": [(title, *table_of(parts)) for title, parts in tables.items()],
         "lost": sorted(lost.items(), key=lambda pair: -pair[1]),
         "pictures": _pictures(items, matched, scored, run),
     }
@@ -101,15 +101,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {one}" for name, one in value.items())
     return str(value)
-
-
-def _table(parts: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[str], int]]]:
-    names = [name for name in TITLES if any(name in metrics for metrics in parts.values())]
-    rows = []
-    for title, metrics in parts.items():
-        counts = [entry["n"] for name, entry in metrics.items() if name != "vsi_overall"]
-        rows.append((title, [cell(metrics.get(name)) for name in names], max(counts, default=0)))
-    return [TITLES[name] for name in names], rows
 
 
 def _pictures(items: ItemSet, matched: Matched, scored: Sequence[Scored], run: RunDir) -> list[Picture]:

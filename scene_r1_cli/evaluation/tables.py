@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 TITLES = {
@@ -36,24 +36,29 @@ def markdown(report: Mapping[str, Any]) -> str:
     }
     lines += [f"- {name}: {value}" for name, value in about.items()]
     lines += [f"- {note}" for note in report["notes"]]
-    lines += ["", *_table([("all", report["metrics"])])]
+    lines += ["", *_table({"all": report["metrics"]})]
     for kind, parts in report["groups"].items():
-        lines += ["", f"By {kind}", "", *_table(list(parts.items()))]
+        lines += ["", f"By {kind}", "", *_table(parts)]
     if report["failures"]:
         lines += ["", "Failures by stage", "", "| stage | queries |", "|---|---|"]
         lines += [f"| {stage} | {count} |" for stage, count in report["failures"].items()]
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    names = [name for name in TITLES if any(name in metrics for _, metrics in rows)]
-    lines = ["| | " + " | ".join(TITLES[name] for name in names) + " | n |"]
-    lines.append("|---" * (len(names) + 2) + "|")
-    for title, metrics in rows:
-        cells = [cell(metrics.get(name)) for name in names]
-        count = max((entry["n"] for name, entry in metrics.items() if name != "vsi_overall"), default=0)
-        lines.append(f"| {title} | " + " | ".join(cells) + f" | {count} |")
-    return lines
+def table_of(parts: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[str], int]]]:
+    """Titles of the columns, and per part its name, cells and number of queries."""
+    names = [name for name in TITLES if any(name in metrics for metrics in parts.values())]
+    rows = []
+    for title, metrics in parts.items():
+        counts = [entry["n"] for name, entry in metrics.items() if name != "vsi_overall"]
+        rows.append((title, [cell(metrics.get(name)) for name in names], max(counts, default=0)))
+    return [TITLES[name] for name in names], rows
+
+
+def _table(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    titles, rows = table_of(parts)
+    lines = ["| | " + " | ".join(titles) + " | n |", "|---" * (len(titles) + 2) + "|"]
+    return lines + [f"| {title} | " + " | ".join(cells) + f" | {count} |" for title, cells, count in rows]
 
 
 def cell(entry: Mapping[str, Any] | None) -> str:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from scene_r1_cli.errors import ConfigError
 
-PRESETS_DIR = Path(__file__).parent.parent / "configs" / "ground"
+CONFIGS_DIR = Path(__file__).parent.parent / "configs"
+PRESETS_DIR = CONFIGS_DIR / "ground"
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Every configuration of the package by its name, such as ``train/pocket-image``."""
+    return {
+        path.relative_to(CONFIGS_DIR).with_suffix("").as_posix(): path
+        for path in CONFIGS_DIR.glob("*/*.yaml")
+    }
 
 
 def list_presets() -> list[str]:

@@ -40,33 +40,24 @@ def write_overlay(
     scale = min(1.0, MAX_SIDE_PX / max(width, height))
     size_wh = (round(width * scale), round(height * scale) + BAR_PX)
     fps = max(1.0, (len(frames) - 1) / max(scene.duration_s, 1e-3))
-    with atomic_path(path) as partial:
-        # The container is chosen by the suffix, which a partial file lacks.
-        file = partial.with_suffix(".mp4")
-        try:
-            with VideoWriter(file, size_wh, fps) as video:
-                for frame in frames:
-                    try:
-                        image = scene.read_color(frame.frame_index)
-                    except InputError:
-                        continue
-                    if frame.frame_index in masks:
-                        image = drawing.draw_mask(image, masks[frame.frame_index].decode())
-                    pose = scene.world_from_color_camera(frame.frame_index)
-                    for box3d, color in (
-                        (truth_box, drawing.TRUTH_RGB),
-                        (result.box3d, drawing.PREDICTED_RGB),
-                    ):
-                        if box3d is not None:
-                            image = drawing.draw_box3d(image, scene.color_camera, pose, box3d, color)
-                    if frame.frame_index in boxes_2d:
-                        image = drawing.draw_box2d(image, boxes_2d[frame.frame_index].xyxy_px)
-                    image = cv2.resize(image, (size_wh[0], size_wh[1] - BAR_PX), interpolation=cv2.INTER_AREA)
-                    bar = _time_bar(size_wh[0], frame.timestamp_s, scene.duration_s, result)
-                    video.add(np.concatenate([image, bar]), frame.timestamp_s)
-            file.replace(partial)
-        finally:
-            file.unlink(missing_ok=True)
+    boxes_3d = [(truth_box, drawing.TRUTH_RGB), (result.box3d, drawing.PREDICTED_RGB)]
+    with atomic_path(path) as partial, VideoWriter(partial, size_wh, fps) as video:
+        for frame in frames:
+            try:
+                image = scene.read_color(frame.frame_index)
+            except InputError:
+                continue  # the stages have already counted and logged this frame as unreadable
+            if frame.frame_index in masks:
+                image = drawing.draw_mask(image, masks[frame.frame_index].decode())
+            pose = scene.world_from_color_camera(frame.frame_index)
+            for box3d, color in boxes_3d:
+                if box3d is not None:
+                    image = drawing.draw_box3d(image, scene.color_camera, pose, box3d, color)
+            if frame.frame_index in boxes_2d:
+                image = drawing.draw_box2d(image, boxes_2d[frame.frame_index].xyxy_px)
+            image = cv2.resize(image, (size_wh[0], size_wh[1] - BAR_PX), interpolation=cv2.INTER_AREA)
+            bar = _time_bar(size_wh[0], frame.timestamp_s, scene.duration_s, result)
+            video.add(np.concatenate([image, bar]), frame.timestamp_s)
     return path
 
 

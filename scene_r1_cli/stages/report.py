@@ -82,7 +82,6 @@ def write_report(
         "skipped": len(scene.skipped),
         "usable": len(scene.frames),
         "has_truth": truth_box is not None,
-        "has_3d": True,
         "overlay": overlay,
     }
     view = view_3d(scene, artifacts.stored_points(), result.box3d, truth_box)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,7 +87,7 @@ def contact_sheet(frames_rgb: np.ndarray) -> np.ndarray:
 
 def write_training_report(run: RunDir, title: str, start: str, status: str) -> Path:
     """Write ``report/index.html`` from ``train.jsonl`` and ``samples.jsonl``; returns its path."""
-    by_step = {row["step"]: row for row in _lines(run.path / "train.jsonl") if "reward" in row}
+    by_step = {row["step"]: row for row in run.read_training() if "reward" in row}
     rows = [by_step[step] for step in sorted(by_step)]
     names = [
         name for row in rows[:1] for name in row if name.startswith("rewards/") and name.endswith("/mean")
@@ -104,11 +103,10 @@ def write_training_report(run: RunDir, title: str, start: str, status: str) -> P
     for name in [*names, "reward"] if rows else []:
         ends = [np.mean([row[name] for row in part]) for part in (rows[:window], rows[-window:])]
         facts.append((f"{titles[name]}, first and last {window}", f"{ends[0]:.3f} → {ends[1]:.3f}"))
-    samples = {row["step"]: row for row in _lines(run.path / "samples.jsonl")}
+    samples = {row["step"]: row for row in run.read_samples()}
     values = {
         "title": title,
         "steps": len(rows),
-        "total": None,
         "status": status,
         "start": start,
         "facts": facts,
@@ -119,17 +117,6 @@ def write_training_report(run: RunDir, title: str, start: str, status: str) -> P
     return write_page(
         run.report_dir, "training.html", values, data=data, scripts=("training.js",), loaded_later=(PLOTLY,)
     )
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSONL file; a last line cut by a kill is passed over."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 def _finite(value: Any) -> float | None:

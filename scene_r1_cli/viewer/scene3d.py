@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scene_r1_cli.errors import InputError
+from scene_r1_cli.data.scene_surface import registered_images
 from scene_r1_cli.geometry.boxes import BOX_EDGES, box3d_corners
 from scene_r1_cli.geometry.camera import pixel_rays
-from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
 from scene_r1_cli.geometry.transforms import transform_points
 from scene_r1_cli.types import Box3D, Scene
 
@@ -54,18 +53,16 @@ def scene_points(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     rays = pixel_rays(scene.depth_camera)
     for place in np.unique(spread):
         frame = scene.frames[place]
-        try:
-            depth_m, image = scene.read_depth(frame.frame_index), scene.read_color(frame.frame_index)
-        except InputError:
+        images = registered_images(scene, frame, FAR_M)
+        if images is None:
             continue
-        valid = np.isfinite(depth_m) & (depth_m > 0) & (depth_m < FAR_M)
-        seen = rays[valid] * depth_m[valid, None].astype(np.float32)
-        inside, seen_rgb = colors_at(
-            image, color_pixels_of_depth(seen, scene.color_camera, scene.depth_from_color)
-        )
+        depth_m, seen = images
+        valid = depth_m > 0
         world_from_depth = scene.world_from_scan @ frame.scan_from_camera
-        points.append(transform_points(world_from_depth, seen[inside]).astype(np.float32))
-        colors.append(seen_rgb)
+        points.append(
+            transform_points(world_from_depth, rays[valid] * depth_m[valid, None]).astype(np.float32)
+        )
+        colors.append((seen[valid] * 255).round().astype(np.uint8))
     if not points:
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8)
     all_points, all_colors = np.concatenate(points), np.concatenate(colors)

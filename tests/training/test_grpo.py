@@ -14,8 +14,9 @@ from scene_r1_cli.grpo_config import DataConfig, GrpoConfig
 from scene_r1_cli.models.families import FAMILIES
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.preprocess_config import PreprocessConfig
-from scene_r1_cli.training.grpo import STUCK_LOGS, TREND_LOGS, _whole_groups, sicknesses
+from scene_r1_cli.training.grpo import _whole_groups
 from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
+from scene_r1_cli.training.watch import STUCK_LOGS, TREND_LOGS, sicknesses
 from tests import captures
 
 CONFIGS = Path("configs")
