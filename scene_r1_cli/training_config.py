@@ -38,6 +38,10 @@ class PocketConfig(StrictModel):
     """Everything ``scener1 train-sft`` can be told about making pocket."""
 
     seed: int = 0
+    start: str | None = Field(
+        default=None,
+        description="Checkpoint, run or 'pocket' to go on from with the last phase; null begins at nothing.",
+    )
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
     bfloat16: bool = Field(default=True, description="Multiply in bfloat16; weights stay float32.")
     train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
@@ -45,6 +49,9 @@ class PocketConfig(StrictModel):
     validate_every: int = Field(default=200, ge=1, description="Steps between looks at those rooms.")
     views: ViewsConfig = ViewsConfig()
     questions_per_row: int = Field(default=10, ge=1, description="Questions packed behind the same frames.")
+    answers_per_row: int = Field(
+        default=4, ge=0, description="Questions to answer that join them behind a video, in the last phase."
+    )
     vision_video_frames: int = Field(default=16, ge=1, description="Video frames per vision step.")
     vision_key_frames: int = Field(default=8, ge=1, description="Key frames per vision step.")
     rooms_per_step: int = Field(default=1, ge=1, description="Rooms per step of the other phases.")

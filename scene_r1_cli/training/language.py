@@ -70,9 +70,10 @@ def draw_rows(
     rng: np.random.Generator,
     *,
     video: bool,
+    answers: int = 0,
 ) -> list[PackedRow]:
     """Rows of some key frames of a room, and of its video; those without a question are left out."""
-    drawn = [video_row(room, packer, questions, rng)] if video else []
+    drawn = [video_row(room, packer, questions, rng, answers)] if video else []
     drawn += [key_row(room, frame, packer, questions, rng) for frame in frames]
     return [packed for packed in drawn if packed is not None]
 
@@ -181,7 +182,7 @@ def _written_iou(
 def _first_times(batch: Batch, numbers: SoftNumbers) -> list[int]:
     """Which of the tokens to learn are the first time named in each thinking."""
     row, at = batch.learned.unbind(1)
-    is_time = (numbers.values["time"][batch.ids[row, at]] >= 0) & ~batch.is_answer
+    is_time = (numbers.values["time"][batch.ids[row, at]] >= 0) & batch.is_thought
     first: dict[tuple[int, int], int] = {}
     for index in is_time.nonzero()[:, 0].tolist():
         first.setdefault((int(row[index]), int(batch.branch[row[index], at[index]])), index)
@@ -198,5 +199,5 @@ def _found(
         packed, time_s = rows[row], float(numbers.values["time"][written[index]])
         video, question = packed.room.views.video, packed.questions[int(batch.branch[row, at]) - 1]
         nearest = packed.frames[np.abs(video.times_s[packed.frames] - time_s).argmin()]
-        found.append(time_s >= 0 and bool((video.instances[nearest] == question.object_id + 1).any()))
+        found.append(time_s >= 0 and bool((video.instances[nearest] == question.named[0] + 1).any()))
     return tuple(found)

@@ -90,18 +90,20 @@ def _targets(
         in the number's own frame.
     """
     mine = batch.learned[:, 0] == index
-    at, is_answer = batch.learned[mine, 1], batch.is_answer[mine]
+    at = batch.learned[mine, 1]
     video = packed.kind == "video"
     value = numbers.values["time" if video else "coordinate"][batch.ids[index, at]]
-    at = at[(value >= 0) & (is_answer != video)]
+    at = at[(value >= 0) & (batch.is_thought if video else batch.is_answer)[mine]]
     frames = getattr(packed.room.views, packed.kind)
     image_at = batch.is_image[index].nonzero()[:, 0]
     cells: dict[int, torch.Tensor] = {}
-    begun: set[int] = set()
+    begun: dict[int, int] = {}
     places, targets, own = [], [], []
     for place in at.tolist():
         branch = int(batch.branch[index, place])
-        object_id = packed.questions[branch - 1].object_id
+        named, before = packed.questions[branch - 1].named, begun.get(branch, 0)
+        begun[branch] = before + 1
+        object_id = named[min(before, len(named) - 1)]
         if object_id not in cells:
             shown = [shown_cells(frames.instances[frame], object_id) for frame in packed.frames]
             cells[object_id] = torch.from_numpy(np.stack(shown))
@@ -111,14 +113,14 @@ def _targets(
             slot = int(np.abs(frames.times_s[packed.frames] - time_s).argmin())
         only = torch.zeros_like(cells[object_id])
         only[slot] = cells[object_id][slot]
-        is_first = branch not in begun
-        begun.add(branch)
         if not only.any():
             continue
         # The state before a token writes it.
         places.append(place - 1)
         own.append(image_at[only.flatten()])
-        targets.append(image_at[cells[object_id].flatten()] if is_first else own[-1])
+        # Of several objects each is named at one time, which is not any that shows it.
+        anywhere = before == 0 and len(named) == 1
+        targets.append(image_at[cells[object_id].flatten()] if anywhere else own[-1])
     length = batch.ids.shape[1]
     return torch.tensor(places, dtype=torch.long), _at(targets, length), _at(own, length)
 

@@ -30,7 +30,8 @@ class Row:
         branch: (L,) int64.
         is_image: (L,) bool, tokens whose embedding is a frame's.
         is_reply: (L,) bool, tokens to learn.
-        is_answer: (L,) bool, those of them behind ``<answer>``.
+        is_answer: (L,) bool, those of them behind ``<answer>`` where that is a span or a box.
+        is_thought: (L,) bool, those of them before ``<answer>``.
     """
 
     ids: np.ndarray
@@ -39,6 +40,7 @@ class Row:
     is_image: np.ndarray
     is_reply: np.ndarray
     is_answer: np.ndarray
+    is_thought: np.ndarray
 
 
 class Packer:
@@ -54,21 +56,21 @@ class Packer:
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def row(
-        self, times_s: Sequence[float], grid_hw: tuple[int, int], questions: Sequence[tuple[str, str]]
+        self, times_s: Sequence[float], grid_hw: tuple[int, int], questions: Sequence[tuple[str, str, bool]]
     ) -> Row:
-        """Pack some frames and (prompt, reply) pairs about them.
+        """Pack some frames and questions about them.
 
         Args:
             times_s: Time of each frame.
             grid_hw: Rows and columns of each frame's tokens.
-            questions: Prompts of ``models/prompts.py`` with what to reply.
+            questions: Prompts of ``models/prompts.py``, what to reply, and whether that is a span or a box.
         """
         ids, positions = self._frames(times_s, grid_hw)
         is_image = [token == self._image for token in ids]
         branch = [FRAME] * len(ids)
-        is_reply, is_answer = [False] * len(ids), [False] * len(ids)
+        is_reply, is_answer, is_thought = ([False] * len(ids) for _ in range(3))
         after = int(max(position[0] for position in positions)) + 1
-        for number, (prompt, reply) in enumerate(questions, start=1):
+        for number, (prompt, reply, is_find) in enumerate(questions, start=1):
             asked = self.tokens(f"{prompt}<|im_end|>\n<|im_start|>assistant\n")
             said = self.tokens(f"{reply}<|im_end|>")
             own = asked + said
@@ -78,8 +80,9 @@ class Packer:
             branch += [number] * len(own)
             is_image += [False] * len(own)
             is_reply += [False] * len(asked) + [True] * len(said)
-            is_answer += [False] * len(asked) + [index > answer_at for index in range(len(said))]
-        flags = (np.array(values, dtype=bool) for values in (is_image, is_reply, is_answer))
+            is_answer += [False] * len(asked) + [is_find and index > answer_at for index in range(len(said))]
+            is_thought += [False] * len(asked) + [index < answer_at for index in range(len(said))]
+        flags = (np.array(values, dtype=bool) for values in (is_image, is_reply, is_answer, is_thought))
         return Row(np.array(ids), np.array(positions).T, np.array(branch), *flags)
 
     def _frames(
@@ -115,6 +118,7 @@ class Batch:
         is_image: (B, L) bool.
         learned: (M, 2) int64 row and place of each token to learn.
         is_answer: (M,) bool.
+        is_thought: (M,) bool.
     """
 
     ids: torch.Tensor
@@ -124,6 +128,7 @@ class Batch:
     is_image: torch.Tensor
     learned: torch.Tensor
     is_answer: torch.Tensor
+    is_thought: torch.Tensor
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -151,6 +156,7 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
         is_image=padded("is_image", 0).bool(),
         learned=is_reply.nonzero(),
         is_answer=padded("is_answer", 0).bool()[is_reply],
+        is_thought=padded("is_thought", 0).bool()[is_reply],
     )
 
 

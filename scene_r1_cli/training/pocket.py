@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.models.pocket.build import build_model, save_checkpoint
+from scene_r1_cli.models.checkpoint import load_checkpoint
+from scene_r1_cli.models.pocket import POCKET, pocket_path
+from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS, build_model, save_checkpoint
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead, dense_loss
 from scene_r1_cli.training.language import PlaceHead, Scores, draw_rows, rows_loss
 from scene_r1_cli.training.packing import Packer, SoftNumbers
 from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, draw_frames
-from scene_r1_cli.training.replies import box_questions, frames_in, name_of, span_reply
+from scene_r1_cli.training.replies import box_questions, frames_in, name_of, room_questions, span_reply
 from scene_r1_cli.training.room_views import make_views
 from scene_r1_cli.training.warm_start import warm_start
 from scene_r1_cli.training_config import PhaseConfig, PocketConfig
@@ -68,7 +71,7 @@ class _Run:
 
 
 def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Progress) -> Path:
-    """Make pocket.
+    """Make pocket, or go on from ``config.start``.
 
     Args:
         config: Sizes and lengths.
@@ -95,10 +98,14 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         every.append(TrainingRoom.load(path))
         progress("rooms", count, len(val) + len(train), {})
     val_rooms, rooms = every[: len(val)], every[len(val) :]
-    tokenizer = build_tokenizer(_corpus(rooms[:CORPUS_ROOMS]))
     torch.manual_seed(config.seed)
-    model = build_model(tokenizer, config.seed)
-    run = _Run(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms)
+    if config.start is None:
+        tokenizer = build_tokenizer(_corpus(rooms[:CORPUS_ROOMS]))
+        model, phase = build_model(tokenizer, config.seed), 0
+    else:
+        model, tokenizer = _start_from(config.start)
+        phase = PHASES.index("look")
+    run = _Run(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms, phase)
     if resume:
         _load(run, state_path)
     while run.phase < len(PHASES):
@@ -109,8 +116,26 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
     return out / "checkpoint"
 
 
+def _start_from(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer of a checkpoint of pocket's architecture.
+
+    Raises:
+        InputError: The checkpoint is of another architecture.
+        SetupError: There is no such checkpoint.
+    """
+    name_or_folder = str(pocket_path()) if name == POCKET else name
+    model, processor, _ = load_checkpoint(ModelConfig(name=name_or_folder, device="cpu", dtype="float32"))
+    text = model.config.text_config
+    if (text.hidden_size, text.num_hidden_layers) != (HIDDEN, LAYERS):
+        raise InputError(
+            f"{name} is no model of pocket's architecture.", "train-sft makes and continues pocket."
+        )
+    tokenizer: Any = processor.tokenizer  # pyright: ignore
+    return model, tokenizer
+
+
 def _corpus(rooms: list[TrainingRoom]) -> list[str]:
-    """Texts that the tokenizer learns words from: sentences, and replies about their main run and a frame."""
+    """Texts that the tokenizer learns words from: what is asked of a room, and replies to it."""
     rng = np.random.default_rng(0)
     texts: list[str] = []
     for room in rooms:
@@ -118,7 +143,8 @@ def _corpus(rooms: list[TrainingRoom]) -> list[str]:
             if len(seen_s := frames_in(room.views, sentence.run_s)):
                 name = name_of(room.views, sentence.object_id)
                 texts += [sentence.text, span_reply(name, seen_s.tolist(), sentence.run_s)]
-        texts += [text for q in box_questions(room.views, 0, rng) for text in (q.text, q.reply)]
+        about = [*box_questions(room.views, 0, rng), *room_questions(room.views, rng)]
+        texts += [text for question in about for text in (question.text, question.reply)]
     return texts
 
 
@@ -204,7 +230,10 @@ def _text_loss(
     ).tolist():
         room = run.rooms[index]
         frames = rng.permutation(len(room.views.key.rgb))[: config.key_frames_per_room].tolist()
-        rows += draw_rows(room, frames, run.packer, config.questions_per_row, rng, video=video)
+        answers = config.answers_per_row if name == "look" else 0
+        rows += draw_rows(
+            room, frames, run.packer, config.questions_per_row, rng, video=video, answers=answers
+        )
     total = torch.zeros(())
     shown: dict[str, float] = {}
     for kind in ("video", "key"):

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from scene_r1_cli.models.families import FAMILIES
-from scene_r1_cli.models.prompts import box_prompt, span_prompt
+from scene_r1_cli.models.prompts import answer_prompt, box_prompt, span_prompt
 from scene_r1_cli.training.dense import dense_targets
 from scene_r1_cli.training.packing import Packer, Row
-from scene_r1_cli.training.replies import Question, box_questions, span_questions
+from scene_r1_cli.training.replies import Question, box_questions, room_questions, span_questions
 from scene_r1_cli.training.room_views import Frames, RoomViews, load_views
 
 Targets = dict[str, torch.Tensor]
@@ -66,13 +66,20 @@ class PackedRow:
     questions: tuple[Question, ...]
 
 
-def video_row(room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator) -> PackedRow | None:
-    """Up to ``count`` span questions about a whole video; None if there are none."""
+def video_row(
+    room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator, answers: int = 0
+) -> PackedRow | None:
+    """Up to ``count`` sentences to find in a video and ``answers`` questions; None if there are none."""
     views = room.views
     questions = _some(span_questions(views, rng), count, rng)
+    if answers:
+        questions += _some(room_questions(views, rng), answers, rng)
     if not questions:
         return None
-    asked = [(span_prompt(question.text, views.duration_s), question.reply) for question in questions]
+    asked = [
+        ((span_prompt if q.is_find else answer_prompt)(q.text, views.duration_s), q.reply, q.is_find)
+        for q in questions
+    ]
     row = packer.row(views.video.times_s.tolist(), _grid(views.video), asked)
     return PackedRow(row, room, "video", np.arange(len(views.video.rgb)), tuple(questions))
 
@@ -86,7 +93,7 @@ def key_row(
     if not questions:
         return None
     size_wh = (frames.rgb.shape[2], frames.rgb.shape[1])
-    asked = [(box_prompt(q.text, FAMILIES["qwen2.5-vl"], size_wh), q.reply) for q in questions]
+    asked = [(box_prompt(q.text, FAMILIES["qwen2.5-vl"], size_wh), q.reply, True) for q in questions]
     row = packer.row([float(frames.times_s[frame])], _grid(frames), asked)
     return PackedRow(row, room, "key", np.array([frame]), tuple(questions))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scene_r1_cli.data.supervision import MIN_IMAGE_SHARE, without_specks
-from scene_r1_cli.training.room_views import RoomViews, Sentence
+from scene_r1_cli.training.room_views import RoomViews
 
 Box = tuple[float, float, float, float]
 
@@ -18,20 +18,18 @@ class Question:
     """One question about some frames of a room.
 
     Attributes:
-        text: The sentence.
+        text: The sentence, or a question to answer.
         reply: What to write.
-        truth: The span (2,) or box (4,) in what the model writes; empty for "not in this frame".
-        label: Class of the object meant.
-        color: Its colour; empty if nobody would name one.
-        object_id: The object meant.
+        truth: The span (2,) or box (4,) in what the model writes; empty for "not in this frame" and answers.
+        named: Object of each time, or of the box, in the reply, in order; the last for all further ones.
+        is_find: The answer is a span or a box; False: words or a number.
     """
 
     text: str
     reply: str
     truth: tuple[float, ...]
-    label: str
-    color: str
-    object_id: int
+    named: tuple[int, ...]
+    is_find: bool = True
 
 
 def span_reply(name: str, seen_s: Sequence[float], run_s: tuple[float, float]) -> str:
@@ -48,6 +46,13 @@ def box_reply(name: str, label: str, time_s: float, box_xyxy: Box | None) -> str
     corners = ", ".join(str(round(value)) for value in box_xyxy)
     answer = f'{{"bbox_2d": [{corners}], "label": "{label}"}}'
     return f"<think>I see the {name} at {time_s:.1f} seconds.</think><answer>{answer}</answer>"
+
+
+def answer_reply(name: str, seen_s: Sequence[float], answer: str) -> str:
+    """Names what the answer is about and when it is seen, if that is one object or a few, and answers."""
+    times = ", ".join(f"{time_s:.1f}" for time_s in seen_s)
+    thought = f"I see the {name} at {times} seconds." if times else "This is about all that I see."
+    return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
 def name_of(views: RoomViews, object_id: int) -> str:
@@ -68,8 +73,7 @@ def span_questions(views: RoomViews, rng: np.random.Generator) -> list[Question]
     the object; it is named first, and the run it lies in is the answer: what is seen best is what is found
     first, and its run is read off from there.
     """
-    times_s, frames = views.video.times_s, views.video.instances.reshape(len(views.video.times_s), -1)
-    shown = np.stack([np.bincount(frame, minlength=len(views.labels) + 1)[1:] for frame in frames])
+    times_s, shown = views.video.times_s, _shown_px(views)
     questions = []
     for sentence in views.sentences:
         seen = [frames_in(views, run_s) for run_s in sentence.runs_s]
@@ -81,14 +85,45 @@ def span_questions(views: RoomViews, rng: np.random.Generator) -> list[Question]
         others_s = [time_s for time_s in seen[run].tolist() if time_s != first_s]
         run_s = sentence.runs_s[run]
         reply = span_reply(name_of(views, sentence.object_id), [first_s, *others_s], run_s)
-        questions.append(_question(views, sentence, reply, run_s))
+        questions.append(Question(sentence.text, reply, run_s, (sentence.object_id,)))
     return questions
+
+
+def room_questions(views: RoomViews, rng: np.random.Generator) -> list[Question]:
+    """Every question about the room; of its objects, a time is named at which each is to be seen.
+
+    Of one object a frame is drawn by how large it shows it, as for spans; several objects are named at the
+    times that show them best, so that counting them is counting times. Left out is what no frame shows.
+    """
+    times_s, shown = views.video.times_s, _shown_px(views)
+    questions = []
+    for asked in views.questions:
+        ids = asked.object_ids
+        weights = shown[:, list(ids)].astype(float)
+        if not weights.any(axis=0).all():
+            continue
+        if len(ids) == 1:
+            seen = [(float(rng.choice(times_s, p=weights[:, 0] / weights.sum())), ids[0])]
+            name = name_of(views, ids[0])
+        else:
+            seen = sorted(zip(times_s[weights.argmax(axis=0)].tolist(), ids, strict=True))
+            name = " and the ".join(dict.fromkeys(views.labels[i] for _, i in seen))
+        reply = answer_reply(name, [time_s for time_s, _ in seen], asked.answer)
+        questions.append(Question(asked.text, reply, (), tuple(i for _, i in seen), is_find=False))
+    return questions
+
+
+def _shown_px(views: RoomViews) -> np.ndarray:
+    """(T, objects) pixels of each object in each frame of the video."""
+    frames = views.video.instances.reshape(len(views.video.times_s), -1)
+    return np.stack([np.bincount(frame, minlength=len(views.labels) + 1)[1:] for frame in frames])
 
 
 def box_questions(views: RoomViews, frame: int, rng: np.random.Generator, absent: int = 2) -> list[Question]:
     """Sentences about what one key frame shows, and a few about what it does not show.
 
-    Objects of which only a sliver is seen are asked about in neither way.
+    Of the latter, one is about another object of a class that the frame does show, if there is one: there the
+    sentence must be read. Objects of which only a sliver is seen are asked about in neither way.
     """
     boxes = frame_boxes(views.key.instances[frame])
     time_s = float(views.key.times_s[frame])
@@ -101,15 +136,13 @@ def box_questions(views: RoomViews, frame: int, rng: np.random.Generator, absent
         elif found[1] >= min_area:
             label = views.labels[sentence.object_id]
             reply = box_reply(name_of(views, sentence.object_id), label, time_s, found[0])
-            questions.append(_question(views, sentence, reply, found[0]))
-    for index in rng.permutation(len(missing))[:absent]:
-        questions.append(_question(views, missing[index], box_reply("", "", time_s, None), ()))
+            questions.append(Question(sentence.text, reply, found[0], (sentence.object_id,)))
+    classes = {views.labels[object_id] for object_id in boxes}
+    order = [missing[index] for index in rng.permutation(len(missing))]
+    alike = [sentence for sentence in order if views.labels[sentence.object_id] in classes][:1]
+    for sentence in [*alike, *(sentence for sentence in order if sentence not in alike)][:absent]:
+        questions.append(Question(sentence.text, box_reply("", "", time_s, None), (), (sentence.object_id,)))
     return questions
-
-
-def _question(views: RoomViews, sentence: Sentence, reply: str, truth: tuple[float, ...]) -> Question:
-    object_id = sentence.object_id
-    return Question(sentence.text, reply, truth, views.labels[object_id], views.colors[object_id], object_id)
 
 
 def frame_boxes(instances: np.ndarray) -> dict[int, tuple[Box, int]]:

@@ -7,8 +7,9 @@ label a capture. One room takes about two seconds of one core.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +18,13 @@ import numpy as np
 
 from scene_r1_cli.data.rooms.capture import Capture, prepare_capture
 from scene_r1_cli.data.rooms.expressions import describe_objects
+from scene_r1_cli.data.rooms.labelling import label_room, write_texts
 from scene_r1_cli.data.rooms.layout import Room, lay_out_room
 from scene_r1_cli.data.rooms.options import RoomOptions
 from scene_r1_cli.data.rooms.sensor import TILE, ColorSensor
 from scene_r1_cli.data.rooms.vocabulary import shows_color
 from scene_r1_cli.data.supervision import ObjectView, Visibility, find_visibility, object_views
+from scene_r1_cli.geometry.boxes import aabb_from_bounds
 from scene_r1_cli.training_config import ViewsConfig
 
 
@@ -51,6 +54,16 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class RoomQuestion:
+    """A question about the room, its usual answer, and the objects it is about, where they are known."""
+
+    text: str
+    answer: str
+    kind: str
+    object_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class RoomViews:
     """What training sees of a room.
 
@@ -61,7 +74,8 @@ class RoomViews:
         colors: Colour of each ``object_id``; empty where nobody would name one.
         video: Frames of the whole video, for the span.
         key: Single frames, for the box.
-        sentences: What can be asked.
+        sentences: What can be looked for.
+        questions: What can be asked, worded as the labels of captures have it.
     """
 
     seed: int
@@ -71,6 +85,7 @@ class RoomViews:
     video: Frames
     key: Frames
     sentences: tuple[Sentence, ...]
+    questions: tuple[RoomQuestion, ...] = ()
 
 
 def view_room(seed: int, config: ViewsConfig) -> RoomViews:
@@ -102,6 +117,23 @@ def view_room(seed: int, config: ViewsConfig) -> RoomViews:
         video=_film(capture, video_at, config.video_wh, sensor, rng),
         key=_film(capture, key_at, config.key_wh, sensor, rng),
         sentences=sentences,
+        questions=_questions(room, seen),
+    )
+
+
+def _questions(room: Room, seen: dict[int, Visibility]) -> tuple[RoomQuestion, ...]:
+    """What the labels of a capture of this room ask, in their words.
+
+    Sizes and distances are those of whole objects, where a capture's are those of what its frames show.
+    """
+    boxes = {item.object_id: aabb_from_bounds(*item.faces.bounds_m) for item in room.furniture}
+    texts = write_texts(room, seen, boxes)
+    asked = [*texts.questions, *(q for situation in texts.situations for q in situation.questions)]
+    about = [*(question.object_ids for question in asked), *(() for _ in texts.spatial)]
+    labels = [label for label in label_room("", texts, seen, boxes) if label.answers]
+    return tuple(
+        RoomQuestion(label.text, label.answers[0], label.answer_type, object_ids)
+        for label, object_ids in zip(labels, about, strict=True)
     )
 
 
@@ -174,6 +206,7 @@ def save_views(path: Path, views: RoomViews) -> None:
         key_times=views.key.times_s,
         key_rgb=_to_jpegs(views.key.rgb),
         key_instances=views.key.instances,
+        questions=np.array(json.dumps([astuple(question) for question in views.questions])),
     )
     partial.replace(path)
 
@@ -198,6 +231,10 @@ def load_views(path: Path) -> RoomViews:
             video=Frames(data["video_times"], _from_jpegs(data["video_rgb"]), data["video_instances"]),
             key=Frames(data["key_times"], _from_jpegs(data["key_rgb"]), data["key_instances"]),
             sentences=sentences,
+            questions=tuple(
+                RoomQuestion(text, answer, kind, tuple(object_ids))
+                for text, answer, kind, object_ids in json.loads(str(data["questions"]))
+            ),
         )
 
 

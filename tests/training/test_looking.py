@@ -51,13 +51,13 @@ def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_fra
     batch, (loss, share, count) = attention(parts, packed)
     is_time = numbers.values["time"][batch.ids[0]] >= 0
     expected, begun = [], set()
-    for at in batch.learned[~batch.is_answer, 1].tolist():
+    for at in batch.learned[batch.is_thought, 1].tolist():
         if is_time[at]:
             branch = int(batch.branch[0, at])
             frame = room.views.video.times_s.tolist().index(float(numbers.values["time"][batch.ids[0, at]]))
             frames = [frame] if branch in begun else range(4)
             begun.add(branch)
-            object_id = packed.questions[branch - 1].object_id
+            object_id = packed.questions[branch - 1].named[0]
             shown = sum(shown_cells(room.views.video.instances[f], object_id).sum() for f in frames)
             expected.append(shown / int(batch.mask[0, 0, at - 1].sum()))
     # The chair is named in frames 1 and 2, the lamp in all four.
@@ -78,4 +78,4 @@ def test_corners_look_at_the_object_and_an_absent_one_at_nothing(parts):
     assert len(boxes) < len(packed.questions)
     assert 0 < share < 0.5
     nothing = [question for question in packed.questions if not question.truth]
-    assert nothing[0].object_id == 0
+    assert nothing[0].named == (0,)

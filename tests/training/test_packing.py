@@ -49,8 +49,10 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path):
 
 def test_rows_of_a_batch_do_not_see_their_padding(tokenizer):
     packer = Packer(tokenizer)
-    short = packer.row([0.0], (1, 1), [("a", "<answer>b</answer>")])
-    long = packer.row([0.0, 1.0], (1, 1), [("a", "<answer>b</answer>"), ("c", "<answer>d</answer>")])
+    short = packer.row([0.0], (1, 1), [("a", "<answer>b</answer>", True)])
+    long = packer.row(
+        [0.0, 1.0], (1, 1), [("a", "<answer>b</answer>", True), ("c", "<answer>d</answer>", False)]
+    )
     batch = collate([short, long], pad_id=0)
     length = len(short.ids)
     assert not batch.mask[0, 0, :length, length:].any()

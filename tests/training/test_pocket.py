@@ -81,15 +81,19 @@ def test_views_are_read_as_written(tmp_path):
     views = block_views()
     save_views(tmp_path / "room1.npz", views)
     read = load_views(tmp_path / "room1.npz")
-    assert (read.labels, read.colors, read.sentences) == (views.labels, views.colors, views.sentences)
+    assert (read.labels, read.colors, read.sentences, read.questions) == (
+        views.labels,
+        views.colors,
+        views.sentences,
+        views.questions,
+    )
     assert (read.video.instances == views.video.instances).all()
     # JPEG: near, not equal.
     assert abs(read.key.rgb.astype(int) - views.key.rgb.astype(int)).mean() < 8
 
 
 def test_shipped_configurations_are_accepted():
-    files = sorted(Path("configs/train").glob("pocket.yaml"))
-    assert files
+    files = [Path("configs/train") / name for name in ("pocket.yaml", "pocket-more.yaml")]
     for file in files:
         assert read_pocket_config(file).train_rooms > 0
 
@@ -107,3 +111,26 @@ def test_bad_configurations_name_the_key(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(ConfigError, match=sentence):
         read_pocket_config(path)
+
+
+def test_training_goes_on_from_a_checkpoint_with_the_last_phase(rooms, tmp_path):
+    first = pocket.train_pocket(CONFIG, tmp_path / "first", resume=False, progress=lambda *_: None)
+    phases = []
+    more = CONFIG.model_copy(update={"start": str(first)})
+    second = pocket.train_pocket(
+        more, tmp_path / "more", resume=False, progress=lambda *at: phases.append(at[0])
+    )
+    assert set(phases) == {"rooms", "look"}
+    before, after = _weights(first), _weights(second)
+    vision = [name for name in before if "visual" in name]
+    assert all(torch.equal(before[name], after[name]) for name in vision)
+    assert any(not torch.equal(before[name], after[name]) for name in before if name not in vision)
+    assert (first / "tokenizer.json").read_bytes() == (second / "tokenizer.json").read_bytes()
+
+
+def test_a_model_of_another_architecture_is_no_start(rooms, tmp_path):
+    from tests.tiny_models import save_tiny_vlm
+
+    config = CONFIG.model_copy(update={"start": str(save_tiny_vlm(tmp_path / "tiny", "qwen2.5-vl"))})
+    with pytest.raises(InputError, match="no model of pocket's architecture"):
+        pocket.train_pocket(config, tmp_path / "run", resume=False, progress=lambda *_: None)

@@ -6,8 +6,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scene_r1_cli.models.parse import BoxesReply, BoxReply, SpanReply, parse_boxes, parse_span, parse_think
-from scene_r1_cli.training.replies import box_questions, box_reply, frame_boxes, span_questions, span_reply
+from scene_r1_cli.models.parse import (
+    BoxesReply,
+    BoxReply,
+    SpanReply,
+    parse_answer,
+    parse_boxes,
+    parse_span,
+    parse_think,
+)
+from scene_r1_cli.training.replies import (
+    box_questions,
+    box_reply,
+    frame_boxes,
+    room_questions,
+    span_questions,
+    span_reply,
+)
+from scene_r1_cli.training.room_views import RoomQuestion
 from tests.training.views import block_views
 
 
@@ -67,3 +83,33 @@ def test_boxes_are_edges_and_specks_are_left_out():
     instances[10:30, 5:25] = 3
     instances[0, 39] = 3
     assert frame_boxes(instances) == {2: ((5.0, 10.0, 25.0, 30.0), 400)}
+
+
+def test_questions_about_the_room_name_when_their_objects_are_seen():
+    views = replace(
+        block_views(),
+        questions=(
+            RoomQuestion("What color is the chair?", "red", "color", (0,)),
+            RoomQuestion("How many things are there?", "2", "number", (1, 0)),
+            RoomQuestion("What size is the room?", "12.5", "room_size_estimation", ()),
+            RoomQuestion("What color is the wall?", "white", "color", (2,)),  # no frame shows it
+        ),
+    )
+    color, number, size = room_questions(views, np.random.default_rng(0))
+    assert color.reply in {
+        f"<think>I see the red chair at {time_s} seconds.</think><answer>red</answer>"
+        for time_s in ("2.0", "4.0")
+    }
+    assert (color.named, color.is_find, color.truth) == ((0,), False, ())
+    thought = "I see the lamp and the chair at 0.0, 2.0 seconds."
+    assert number.reply == f"<think>{thought}</think><answer>2</answer>"
+    assert number.named == (1, 0)
+    assert parse_answer(size.reply).text == "12.5"
+    assert size.named == ()
+
+
+def test_an_absent_object_of_a_class_that_is_shown_is_asked_about():
+    views = replace(block_views(), labels=("chair", "chair", "wall"))
+    asked = box_questions(views, 0, np.random.default_rng(0), absent=1)
+    assert [question.named for question in asked] == [(1,), (0,)]
+    assert asked[1].truth == ()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scene_r1_cli.training.room_views import Frames, RoomViews, Sentence
+from scene_r1_cli.training.room_views import Frames, RoomQuestion, RoomViews, Sentence
 
 
 def block_views(seed=1):
@@ -18,6 +18,12 @@ def block_views(seed=1):
         sentences=(
             Sentence("the chair", 0, (2.0, 5.0), ((2.0, 5.0),)),
             Sentence("the lamp by the chair", 1, (0.0, 8.0), ((0.0, 8.0),)),
+        ),
+        questions=(
+            RoomQuestion("What color is the chair?", "red", "color", (0,)),
+            RoomQuestion(
+                "What is the size of this room (in square meters)?", "12.5", "room_size_estimation", ()
+            ),
         ),
     )
 
