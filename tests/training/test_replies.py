@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scene_r1_cli.models.parse import (
+    AnswerReply,
     BoxesReply,
     BoxReply,
     SpanReply,
@@ -104,7 +105,7 @@ def test_questions_about_the_room_name_when_their_objects_are_seen():
     thought = "I see the lamp and the chair at 0.0, 2.0 seconds."
     assert number.reply == f"<think>{thought}</think><answer>2</answer>"
     assert number.named == (1, 0)
-    assert parse_answer(size.reply).text == "12.5"
+    assert parse_answer(size.reply) == AnswerReply("12.5")
     assert size.named == ()
 
 
