@@ -43,7 +43,10 @@ class PocketConfig(StrictModel):
         description="Checkpoint, run or 'pocket' to go on from with the last phase; null begins at nothing.",
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
-    bfloat16: bool = Field(default=True, description="Multiply in bfloat16; weights stay float32.")
+    bfloat16: bool | None = Field(
+        default=None,
+        description="Multiply in bfloat16; weights stay float32. null: if the processor has it.",
+    )
     train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
     val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, looked at meanwhile.")
     validate_every: int = Field(default=200, ge=1, description="Steps between looks at those rooms.")

@@ -79,7 +79,14 @@ def draw_rows(
 
 
 def rows_loss(
-    model: Any, place: PlaceHead, rows: list[PackedRow], numbers: SoftNumbers, *, live: bool, look: bool
+    model: Any,
+    place: PlaceHead,
+    rows: list[PackedRow],
+    numbers: SoftNumbers,
+    *,
+    live: bool,
+    look: bool,
+    settle: bool = False,
 ) -> tuple[torch.Tensor, Scores]:
     """The loss to train on, of rows of one kind, and what to show of it.
 
@@ -90,6 +97,7 @@ def rows_loss(
         numbers: Decides how near numbers share a target.
         live: Run the vision tower, instead of taking its features from the cache.
         look: Teach heads where to look, too.
+        settle: Let ``place`` learn from the model, but not the model from ``place``.
     """
     batch, last, states = packed_states(model, rows, live)
     row, at = batch.learned.unbind(1)
@@ -110,7 +118,11 @@ def rows_loss(
         looked=looked,
         found=_found(batch, first, written, rows, numbers),
     )
-    placing = _place_loss(model, place(states[PLACE_LAYER][batch.is_image]), rows, numbers)
+    known = states[PLACE_LAYER][batch.is_image]
+    words = model.lm_head.weight
+    if settle:
+        known, words = known.detach(), words.detach()
+    placing = _place_loss(words, place(known), rows, numbers)
     return loss + placing + looking, scores
 
 
@@ -144,8 +156,17 @@ def _features(model: Any, packed: PackedRow, live: bool) -> torch.Tensor:
     return cached[packed.kind][packed.frames].flatten(0, 1).float()
 
 
-def _place_loss(model: Any, codes: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers) -> torch.Tensor:
-    """Loss of the times of frames' tokens, and of the corners where a key frame's show an object."""
+def _place_loss(
+    words: torch.Tensor, codes: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
+) -> torch.Tensor:
+    """Loss of the times of frames' tokens, and of the corners where a key frame's show an object.
+
+    Args:
+        words: (V, hidden) embeddings.
+        codes: (N, 5, hidden) what the head reads in each token of a frame.
+        rows: Whose frames these are.
+        numbers: Embeddings of numbers.
+    """
     times, corners = [], []
     for packed in rows:
         targets = getattr(packed.room, f"{packed.kind}_targets")["corners_px"][packed.frames]
@@ -162,7 +183,7 @@ def _place_loss(model: Any, codes: torch.Tensor, rows: list[PackedRow], numbers:
     for code, target in written:
         if len(target):
             soft = torch.ones(len(target), dtype=torch.bool)
-            total = total + numbers.loss(model.lm_head(code), target, soft).mean()
+            total = total + numbers.loss(code @ words.T, target, soft).mean()
     return total
 
 

@@ -41,6 +41,9 @@ PHASES = ("vision", "language", "joint", "look")
 CORPUS_ROOMS = 60
 """Rooms whose sentences and replies the tokenizer learns its words from."""
 
+SETTLE_STEPS = 150
+"""A checkpoint has no head that reads places; for so long a new one learns without teaching the model."""
+
 VAL_EVERY_FRAME = 4
 """Of a held-out room's key frames, every fourth is asked about."""
 
@@ -64,6 +67,11 @@ class _Run:
     optimizer_state: dict[str, Any] | None = None
     packer: Packer = field(init=False)
     numbers: SoftNumbers = field(init=False)
+
+    @property
+    def settles(self) -> bool:
+        """The head that reads places is still new beside a trained model."""
+        return self.config.start is not None and self.step < SETTLE_STEPS
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.tokenizer)
@@ -105,6 +113,8 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
     else:
         model, tokenizer = _start_from(config.start)
         phase = PHASES.index("look")
+    if config.bfloat16 is None:
+        config = config.model_copy(update={"bfloat16": _multiplies_bfloat16()})
     run = _Run(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms, phase)
     if resume:
         _load(run, state_path)
@@ -114,6 +124,12 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         _save(run, state_path, None)
     save_checkpoint(out / "checkpoint", run.model, tokenizer)
     return out / "checkpoint"
+
+
+def _multiplies_bfloat16() -> bool:
+    """Without such instructions bfloat16 is emulated, some thirty times slower than float32."""
+    can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
 
 def _start_from(name: str) -> tuple[Any, Any]:
@@ -154,7 +170,10 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
         warm_start(run.model, run.head, run.tokenizer)
     phase: PhaseConfig = getattr(run.config, name)
     trained = _trained(run, name)
-    optimizer = torch.optim.AdamW(trained, lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    places = list(run.place.parameters()) if name != "vision" else []
+    optimizer = torch.optim.AdamW(
+        [*trained, *places], lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
     if run.optimizer_state is not None:
         optimizer.load_state_dict(run.optimizer_state)
     # An earlier phase may have trained the tower since.
@@ -166,7 +185,7 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
         for group in optimizer.param_groups:
             group["lr"] = phase.learning_rate * _schedule(run.step, phase)
         rng = np.random.default_rng([run.config.seed, run.phase, run.step])
-        with torch.autocast("cpu", torch.bfloat16, enabled=run.config.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(run.config.bfloat16)):
             if name == "vision":
                 loss, shown = _vision_loss(run, rng)
             else:
@@ -177,11 +196,12 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
                     loss, shown = loss + dense, shown | seen
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for part in (trained, places):
+            torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
         run.step += 1
         if name != "vision" and (run.step % run.config.validate_every == 0 or run.step == phase.steps):
-            with torch.autocast("cpu", torch.bfloat16, enabled=run.config.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bool(run.config.bfloat16)):
                 shown |= _validate(run, name)
         progress(name, run.step, phase.steps, {"loss": float(loss.detach()), **shown})
         if time.monotonic() - saved_s > run.config.save_every_s:
@@ -190,9 +210,9 @@ def _train_phase(run: _Run, state_path: Path, progress: Progress) -> None:
 
 
 def _trained(run: _Run, name: str) -> list[torch.nn.Parameter]:
-    """Parameters of a phase."""
+    """Parameters of a phase, beside the head that reads places."""
     vision = [*run.model.model.visual.parameters(), *run.head.parameters()]
-    language = [*run.model.model.language_model.parameters(), *run.place.parameters()]
+    language = list(run.model.model.language_model.parameters())
     return {"vision": vision, "joint": [*vision, *language]}.get(name, language)
 
 
@@ -247,7 +267,15 @@ def _text_loss(
 
 
 def _rows_loss(run: _Run, rows: list[PackedRow], name: str) -> tuple[torch.Tensor, Scores]:
-    return rows_loss(run.model, run.place, rows, run.numbers, live=name == "joint", look=name == "look")
+    return rows_loss(
+        run.model,
+        run.place,
+        rows,
+        run.numbers,
+        live=name == "joint",
+        look=name == "look",
+        settle=run.settles,
+    )
 
 
 def _validate(run: _Run, name: str) -> dict[str, float]:
