@@ -6,15 +6,17 @@ import pytest
 from scene_r1_cli.data.annotations import Annotation
 from scene_r1_cli.data.labels import Label
 from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.evaluation.chosen import choose
 from scene_r1_cli.evaluation.compare import compare
 from scene_r1_cli.evaluation.groups import (
     referit3d_groups,
     unique_or_multiple,
     unique_or_multiple_of_all,
 )
-from scene_r1_cli.evaluation.items import Item, ItemSet, choose, read_gt_boxes
+from scene_r1_cli.evaluation.items import Item, ItemSet
 from scene_r1_cli.evaluation.predictions import match, read_predictions, unaligned_guess
 from scene_r1_cli.evaluation.run import shard_of
+from scene_r1_cli.evaluation.scene_truth import read_gt_boxes
 from scene_r1_cli.evaluation.score import max_iou, metrics, score
 from scene_r1_cli.evaluation.statistics import mean_by_scene, paired_difference
 from scene_r1_cli.evaluation.tables import markdown
