@@ -39,6 +39,7 @@ def predict_and_report(
 ) -> int:
     """Predict with each oracle (None first, or one alone), then report; returns how many queries failed."""
     from scene_r1_cli.data.store import CACHE_FOLDER
+    from scene_r1_cli.evaluation.predict import asks_model
     from scene_r1_cli.evaluation.run import predict
     from scene_r1_cli.evaluation.summary import about_run
     from scene_r1_cli.models.provider import Models
@@ -47,8 +48,7 @@ def predict_and_report(
     models = None
     if how["workers"] <= 1 and how["executor"] == "local":
         models = Models(settings)
-        asks = any(oracle not in ("box", "mask") for oracle in oracles)
-        models.load(with_vlm=asks or any(item.task == "qa" for item in items.items))
+        models.load(with_vlm=any(asks_model(items.items, oracle) for oracle in oracles))  # pyright: ignore
     grounding = replace(items, items=tuple(item for item in items.items if item.task == "ground"))
     rows: dict[str | None, list[dict[str, Any]]] = {}
     status = "interrupted"
@@ -103,18 +103,17 @@ def rescore(
     as_json: bool,
 ) -> None:
     """Score stored predictions, of one run or of several shards; with a run directory, write a report."""
-    from scene_r1_cli.evaluation.predictions import read_predictions
     from scene_r1_cli.evaluation.summary import joined_about
     from scene_r1_cli.run_dir import RunDir
 
-    rows = read_predictions([_predictions_file(path) for path in paths])
+    rows = _rows_of(paths)
     runs = [RunDir(path, resume=True) for path in paths if path.is_dir()]
     about = joined_about([(one.read_metrics() or {}).get("about") for one in runs])
     steps: dict[str, list[dict[str, Any]]] = {}
     for oracle in ORACLES:
-        files = [RunDir(one.oracle_path(oracle), resume=True).predictions_path for one in runs]
-        if files and all(file.is_file() for file in files):
-            steps[oracle] = read_predictions(files)
+        of_step = [one.oracle_path(oracle) for one in runs]
+        if of_step and all(path.is_dir() for path in of_step):
+            steps[oracle] = _rows_of(of_step)
     if run is not None:
         run.start("evaluate", settings.model_dump(mode="json"), sys.argv[1:])
         for row in rows:
@@ -168,18 +167,21 @@ def compare_runs(items: ItemSet, a: Path, b: Path, *, as_json: bool) -> None:
 
 def _scored(items: ItemSet, path: Path) -> list[Scored]:
     """Scores of the queries that a run has predictions for."""
-    from scene_r1_cli.evaluation.predictions import match, read_predictions
+    from scene_r1_cli.evaluation.predictions import match
     from scene_r1_cli.evaluation.score import score
 
-    matched = match(read_predictions([_predictions_file(path)]), items.items)
-    return [row for row in score(items, matched) if not row.missing]
+    return [row for row in score(items, match(_rows_of([path]), items.items)) if not row.missing]
 
 
-def _predictions_file(path: Path) -> Path:
-    """The predictions of a run; a file is what it is."""
+def _rows_of(paths: list[Path]) -> list[dict[str, Any]]:
+    """Predictions of runs (the latest of each query, if one was asked again) and of files as they are."""
+    from scene_r1_cli.evaluation.predictions import read_predictions
     from scene_r1_cli.run_dir import RunDir
 
-    file = RunDir(path, resume=True).predictions_path if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"{path} has no predictions.")
-    return file
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        found = RunDir(path, resume=True).read_predictions() if path.is_dir() else None
+        if found == [] or (found is None and not path.is_file()):
+            raise InputError(f"{path} has no predictions.")
+        rows += read_predictions([path]) if found is None else found
+    return rows
