@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from scene_r1_cli.evaluation.items import ItemSet, choose, room_items
+from scene_r1_cli.evaluation.chosen import choose
+from scene_r1_cli.evaluation.items import ItemSet, room_items
 from scene_r1_cli.evaluation.predictions import match
 from scene_r1_cli.evaluation.score import metrics, score
 from scene_r1_cli.evaluation.tables import markdown

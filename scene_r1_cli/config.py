@@ -81,6 +81,9 @@ class ModelConfig(StrictModel):
     endpoint_retries: int = Field(
         default=4, ge=0, description="How often a busy or failing server is asked again."
     )
+    endpoint_concurrency: int = Field(
+        default=8, ge=1, description="Requests of one scene that a server is sent at once."
+    )
     family: str | None = Field(
         default=None, description="Box convention; read from the checkpoint when not given."
     )

@@ -18,6 +18,8 @@ Executor = Literal["local", "ray"]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+RAY_RETRIES = 2
+
 Outcome = tuple[Job, Result | Exception]
 """A job with what it returned or raised."""
 
@@ -113,7 +115,8 @@ def _on_ray(
                 f"The Ray cluster {address or ''} cannot be reached: {error}",
                 "Start one with `ray start --head`, or leave --ray-address out.",
             ) from error
-    remote = ray.remote(max_retries=1)(function)
+    # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
+    remote = ray.remote(max_retries=RAY_RETRIES)(function)
     pending = {remote.remote(job): job for job in jobs}
     while pending:
         done, _ = ray.wait(list(pending), num_returns=1)

@@ -333,6 +333,21 @@ class RunDir:
         write_json(self.path / "metrics.json", metrics)
         write_text(self.path / "metrics.md", table)
 
+    def read_metrics(self) -> dict[str, Any] | None:
+        """What ``write_metrics`` wrote, or None."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def write_submission(self, rows: Sequence[Mapping[str, Any]]) -> Path:
+        """``submission.json``: predictions as the benchmark's test server takes them."""
+        path = self.path / "submission.json"
+        write_json(path, list(rows))
+        return path
+
+    def oracle_path(self, oracle: str) -> Path:
+        """Where a ladder keeps the run that has truth up to a stage; a run directory of its own."""
+        return self.path / "oracles" / oracle
+
     @property
     def checkpoints_path(self) -> Path:
         """Folder of training checkpoints, as TRL writes them."""

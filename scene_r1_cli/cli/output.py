@@ -29,6 +29,16 @@ def print_data(text: str) -> None:
     print(text)
 
 
+def print_markdown(text: str) -> None:
+    """A Markdown report on stdout: drawn by Rich on a terminal, as it is for a pipe or a file."""
+    if sys.stdout.isatty():
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        print(text)
+
+
 def note(text: str) -> None:
     """A line for people on stderr; ``text`` is shown as it is, never read as markup."""
     _stderr.print(text, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,12 @@ def qa(
     situation: Annotated[
         str | None, typer.Option("--situation", help="Where the person who asks is, as in SQA3D.")
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Questions, one a line, instead.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", help="Questions, one a line, instead; of a .jsonl file with options and situation each."
+        ),
+    ] = None,
     preset: options.Preset = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
     config: options.ConfigFiles = None,
@@ -50,6 +56,8 @@ def qa(
       scener1 qa demo "how many chairs are there?"
 
       scener1 qa scene0011_00 "what is nearest to the door?" --option chair --option bed
+
+      scener1 qa scene0011_00 --file questions.jsonl --json
     """
     from dataclasses import replace
 
@@ -117,23 +125,44 @@ def _questions(
     """Texts to ask. Raises UsageError or InputError when there is nothing to ask."""
     if (question is None) == (file is None):
         raise UsageError("Give one question, or --file with one a line.")
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The questions file {file} cannot be read: {error}.") from error
-        texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-        if not texts:
-            raise InputError(f"The questions file {file} holds no question.")
-    else:
-        texts = [(question or "").strip()]
-        if not texts[0]:
+    if file is None:
+        if not (question or "").strip():
             raise UsageError("The question is empty.", 'Ask something, e.g. "how many chairs are there?".')
+        return [_full_text(question or "", choices, situation)]
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The questions file {file} cannot be read: {error}.") from error
+    if not lines:
+        raise InputError(f"The questions file {file} holds no question.")
+    if file.suffix == ".jsonl":
+        texts = [_of_row(f"{file}, line {number}", line) for number, line in enumerate(lines, start=1)]
+    else:
+        texts = [_full_text(line, choices, situation) for line in lines]
+    return list(dict.fromkeys(texts))
+
+
+def _of_row(where: str, line: str) -> str:
+    """A line of a .jsonl file: ``question``, and maybe ``options`` and ``situation``. Raises InputError."""
+    try:
+        row = json.loads(line)
+        question, options, situation = row["question"], row.get("options") or [], row.get("situation")
+        texts = [question, *options, *([situation] if situation else [])]
+        if not question.strip() or not all(isinstance(text, str) for text in texts):
+            raise TypeError("an empty question, or something that is no text")
+        return _full_text(question, options, situation)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{where}: {error!r}.", 'A line is {"question": "…", "options": ["…", "…"], "situation": "…"}.'
+        ) from error
+
+
+def _full_text(question: str, choices: list[str], situation: str | None) -> str:
     if len(choices) == 1 or len(choices) > len(LETTERS):
-        raise UsageError(f"--option takes 2 to {len(LETTERS)} choices, not {len(choices)}.")
+        raise UsageError(f"A question takes 2 to {len(LETTERS)} choices, not {len(choices)}.")
     listed = "".join(f"\n{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
     before = f"{situation.strip()} " if situation and situation.strip() else ""
-    return [f"{before}{text}" + (f"\nOptions:{listed}" if listed else "") for text in texts]
+    return f"{before}{question.strip()}" + (f"\nOptions:{listed}" if listed else "")
 
 
 def _lines(result: AnswerResult) -> list[str]:

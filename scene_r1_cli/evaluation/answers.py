@@ -29,6 +29,26 @@ DIRECTIONS = "object_rel_direction"
 
 SQA3D_TYPES = ("what", "is", "how", "can", "which")
 
+SCANQA_TYPES = (
+    ("place", ("Where",)),
+    ("number", ("How many",)),
+    ("color", ("What color", "What is the color")),
+    ("object nature", ("What shape", "What type", "What kind")),
+    ("object", ("What is",)),
+)
+
+METRES = {
+    "mm": 0.001, "millimeter": 0.001, "millimetre": 0.001,
+    "cm": 0.01, "centimeter": 0.01, "centimetre": 0.01,
+    "m": 1.0, "meter": 1.0, "metre": 1.0,
+    "ft": 0.3048, "foot": 0.3048, "feet": 0.3048,
+    "in": 0.0254, "inch": 0.0254, "inche": 0.0254,
+}  # fmt: skip
+"""Length units that answers are written in, without a plural s."""
+
+ASKED_UNIT_M = {"object_abs_distance": 1.0, "object_size_estimation": 0.01, "room_size_estimation": 1.0}
+"""Unit that VSI-Bench asks a kind of question in, in metres (of a room's area: square metres)."""
+
 _NUMBER_WORDS = [
     "zero",
     "one",
@@ -109,6 +129,14 @@ def sqa3d_type(question: str) -> str:
     return first if first in SQA3D_TYPES else "other"
 
 
+def scanqa_type(question: str) -> str:
+    """The kinds of question that ScanQA's scorer reports apart, by the words it looks for, in its order."""
+    for kind, starts in SCANQA_TYPES:
+        if any(words in question for words in starts):
+            return kind
+    return "other"
+
+
 def vsi_score(prediction: str, truth: str, question_type: str) -> float:
     """VSI-Bench's score of one answer: 0 or 1 for a letter, mean relative accuracy for a number.
 
@@ -121,12 +149,33 @@ def vsi_score(prediction: str, truth: str, question_type: str) -> float:
 
 
 def vsi_score_read(prediction: str, truth: str, question_type: str) -> float:
-    """As ``vsi_score``, but reads the answer as a person would: "about 3 meters" is 3, "It is B." is B."""
+    """As ``vsi_score``, but reads the answer as a person would.
+
+    "about 3 meters" is 3, "It is B." is B, and a unit other than the one asked for is converted: "80 cm" is
+    0.8 where metres are asked.
+    """
     if question_type in MULTIPLE_CHOICE:
         letters = re.findall(r"\b([A-D])\b", prediction)
         return float(bool(letters) and letters[-1] == truth.strip().upper())
-    number = re.search(r"-?\d+(?:\.\d+)?", prediction.replace(",", ""))
-    return mean_relative_accuracy(number[0], truth) if number else 0.0
+    number, unit_m = number_with_unit(prediction)
+    if number is None:
+        return 0.0
+    asked_m = ASKED_UNIT_M.get(question_type)
+    if unit_m is not None and asked_m is not None:
+        number *= (unit_m / asked_m) ** (2 if question_type == "room_size_estimation" else 1)
+    return mean_relative_accuracy(str(number), truth)
+
+
+def number_with_unit(text: str) -> tuple[float | None, float | None]:
+    """The first number of a text, and its length unit in metres; None where there is none.
+
+    Of "12 square feet" or "12 sq ft" the unit is the foot.
+    """
+    found = re.search(r"(-?\d+(?:\.\d+)?)\s*(?:square\s+|sq\.?\s*)?([a-z]+)?", text.lower().replace(",", ""))
+    if found is None:
+        return None, None
+    unit = (found[2] or "").rstrip("s")
+    return float(found[1]), METRES.get(unit)
 
 
 def first_word(text: str) -> str:

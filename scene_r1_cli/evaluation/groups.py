@@ -16,6 +16,9 @@ SCANREFER_CLASSES = (
 )  # fmt: skip
 OTHERS = "others"
 
+BY_ANNOTATED = "unique or multiple, ScanRefer's rule (annotated objects count)"
+BY_ALL = "unique or multiple, all objects of the scene count"
+
 VIEW_WORDS = frozenset(
     ["front", "behind", "back", "right", "left", "facing", "leftmost", "rightmost", "looking", "across"]
 )  # of ReferIt3D's own split
@@ -104,4 +107,15 @@ def referit3d_groups(row: Annotation) -> dict[str, str]:
         groups["difficulty"] = "easy" if numbers[0] <= 2 else "hard"
     depends = VIEW_WORDS & {str(token) for token in row.extra["tokens"]}
     groups["view"] = "dependent" if depends else "independent"
+    if row.extra.get("instance_type"):
+        groups["class"] = str(row.extra["instance_type"])
+    if row.extra.get("correct_guess"):
+        groups["a person who heard it"] = (
+            "found the object" if row.extra["correct_guess"].lower() == "true" else "took another object"
+        )
     return groups
+
+
+def mentions_class(row: Annotation) -> bool:
+    """Whether ReferIt3D's own test takes the row: its sentence names the object's class."""
+    return str(row.extra.get("mentions_target_class", "")).lower() != "false"

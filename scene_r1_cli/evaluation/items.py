@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from scene_r1_cli.data.annotations import Annotation, AnnotationSet, read_annotations, read_json
+from scene_r1_cli.data.annotations import Annotation, AnnotationSet, read_annotations
 from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
+from scene_r1_cli.data.splits import SCANNET_SPLITS, scannet_split
 from scene_r1_cli.data.store import scenes_in_store
 from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.evaluation.answers import scanqa_type, sqa3d_type
 from scene_r1_cli.evaluation.groups import (
+    BY_ALL,
+    BY_ANNOTATED,
+    mentions_class,
     read_nyu_classes,
     referit3d_groups,
     scanrefer_class,
     unique_or_multiple,
+    unique_or_multiple_of_all,
 )
-from scene_r1_cli.geometry.boxes import aabb_from_bounds
+from scene_r1_cli.evaluation.scene_truth import Boxes, read_gt_boxes, scannet_boxes, scannet_names
 from scene_r1_cli.types import Box3D
 
 Task = Literal["ground", "qa"]
@@ -66,7 +69,7 @@ class ItemSet:
         scenes: Folder of every scene that is there.
         truth_source: Where true boxes come from, for the report.
         notes: What a person should know, for the report.
-        boxes: True boxes of all objects by (scene_id, object_id), where ``--gt-boxes`` gives them.
+        boxes: True boxes of all objects by (scene_id, object_id), where a source of them is given.
     """
 
     benchmark: str
@@ -99,149 +102,95 @@ def room_items(store: Path, split: str, count: int, tasks: Sequence[Task]) -> It
                        extra={"object_name": row["object_name"]})
             for number, row in enumerate(rows)
         ]  # fmt: skip
-        class_of = {row.query_id: str(row.extra["object_name"]) for row in annotations}
-        kinds = unique_or_multiple(annotations, nyu)
+        groups = _scanrefer_groups(annotations, nyu, scannet_names(root, [summary.scene_id]))
+        # The rooms' own names are finer than ScanRefer's 17 classes.
+        class_of = {row.query_id: str(row.extra["object_name"]).replace("_", " ") for row in annotations}
         for label in read_labels(summary.path / "labels" / "rooms.parquet"):
             if label.answers and "qa" in tasks:
                 items.append(
                     Item(label, "qa", {"kind": label.answer_type, "set": _question_set(label.query_id)})
                 )
             elif not label.answers and "ground" in tasks:
-                groups = {
-                    "unique or multiple": kinds[label.scene_id, label.query_id],
-                    "class": class_of[label.query_id].replace("_", " "),
-                    "in view": _share_in_view(label),
-                }
-                items.append(Item(label, "ground", groups))
+                of_row = groups[label.scene_id, label.query_id] | {"class": class_of[label.query_id]}
+                items.append(Item(label, "ground", of_row))
     scenes = {summary.scene_id: summary.path for summary in summaries}
     return ItemSet("rooms", tuple(items), scenes, "the rooms' own geometry")
 
 
 def annotated_items(
-    benchmark: str, annotations: Path, store: Path, gt_boxes: Path | None, label_table: Path | None
+    benchmark: str,
+    annotations: Path,
+    store: Path,
+    *,
+    split: str = "val",
+    gt_boxes: Path | None = None,
+    scannet_root: Path | None = None,
 ) -> ItemSet:
     """Queries of a benchmark's annotation file.
 
-    Truth comes from labels that preprocess made in the store, or from ``gt_boxes``.
+    Boxes of the truth come from ``gt_boxes``, else from ``scannet_root``, else from the labels that
+    preprocess made in the store; never from two of them.
 
     Raises:
         InputError: The file is of another benchmark, is empty, or a truth file is damaged.
+        UsageError: Two sources of true boxes are given, or the split is none.
     """
+    if gt_boxes and scannet_root:
+        raise UsageError("--gt-boxes and --scannet-root both give true boxes.", "Give one of them.")
     found = read_annotations(annotations)
     if found.name != benchmark:
         raise InputError(
             f"{annotations} is an annotation file of {found.name}, not of {benchmark}.",
             f"Give --benchmark {found.name}, or the file of {benchmark}.",
         )
-    if not found.rows:
-        raise InputError(f"{annotations} has no usable row.")
+    rows, notes = _taken(found, split)
+    scene_ids = {row.scene_id for row in rows}
     scenes = scenes_in_store(store)
-    table = label_table or annotations.parent / LABEL_TABLE
-    nyu = read_nyu_classes(table) if table.is_file() else None
-    groups = _groups(found, nyu)
-    boxes = read_gt_boxes(gt_boxes) if gt_boxes else {}
     labels = _stored_labels(found, scenes)
+    boxes: Boxes | None = None
+    source = "ScanNet's annotated mesh, by preprocess (labels in the store)"
+    if gt_boxes:
+        boxes, source = read_gt_boxes(gt_boxes), f"--gt-boxes {gt_boxes.name}"
+    elif scannet_root and benchmark not in QUESTIONS:
+        boxes = scannet_boxes(scannet_root, scene_ids)
+        source = f"ScanNet's annotated meshes in {scannet_root}"
+    groups, told = _groups(found, rows, _label_table(annotations, scannet_root), scannet_root)
     items = []
-    for row in found.rows:
+    for row in rows:
         label = labels.get((row.scene_id, row.query_id)) or _bare_label(row)
-        if label.box3d is None and len(row.object_ids) == 1:
-            label = replace(
-                label, object_id=row.object_ids[0], box3d=boxes.get((row.scene_id, row.object_ids[0]))
-            )
-        names = (str(row.object_ids[0]), str(row.extra.get("ann_id", ""))) if row.object_ids else None
+        if boxes is not None and len(row.object_ids) == 1:
+            only = row.object_ids[0]
+            label = replace(label, object_id=only, box3d=boxes.get((row.scene_id, only)))
+        ann_id = str(row.extra.get("ann_id", ""))
+        names = (str(row.object_ids[0]), ann_id) if row.object_ids and ann_id else None
         task: Task = "qa" if benchmark in QUESTIONS else "ground"
         items.append(Item(label, task, groups.get((row.scene_id, row.query_id), {}), names, row.object_ids))
     items.sort(key=lambda item: item.label.scene_id)
-    notes = [*found.faults[:5]]
-    if benchmark == "scanrefer" and nyu is None:
-        notes.append(
-            f"unique and multiple are not computed: there is no {LABEL_TABLE} beside the annotations"
-        )
-    source = f"--gt-boxes {gt_boxes.name}" if gt_boxes else "ScanNet's annotated mesh, by preprocess"
-    return ItemSet(benchmark, tuple(items), scenes, source, tuple(notes), boxes)
+    return ItemSet(benchmark, tuple(items), scenes, source, (*found.faults[:5], *notes, *told), boxes or {})
 
 
-def choose(items: ItemSet, limit: int | None, scene_ids: Sequence[str], query_ids: Sequence[str]) -> ItemSet:
-    """The queries of some scenes or ids; of a limit, evenly spread over all.
-
-    Raises:
-        InputError: Nothing is left.
-    """
-    chosen = [
-        item
-        for item in items.items
-        if (not scene_ids or item.label.scene_id in scene_ids)
-        and (not query_ids or item.label.query_id in query_ids)
-    ]
-    if limit is not None and limit < len(chosen):
-        chosen = [chosen[int(place)] for place in np.linspace(0, len(chosen) - 1, limit).round()]
-    if not chosen:
-        raise InputError("No query is left to evaluate.", "Look at --scene, --query-id and --limit.")
-    return replace(items, items=tuple(chosen))
-
-
-def read_subset(path: Path) -> frozenset[tuple[str, ...]]:
-    """Ids of a published subset: rows with scene_id (or scan_id) and query_id, or object and annotation ids.
-
-    Raises:
-        InputError: It is no such file.
-    """
-    import csv
-
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        rows = read_json(path)
-    ids: set[tuple[str, ...]] = set()
-    try:
-        for row in rows:
-            scene = str(row.get("scene_id") or row["scan_id"])
-            if row.get("query_id"):
-                ids.add((scene, str(row["query_id"])))
-            else:
-                target = row.get("object_id") or row["target_id"]
-                ids.add((scene, str(target), str(row.get("ann_id") or "")))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no list of queries: {error!r}.") from error
-    return frozenset(ids)
+def _taken(found: AnnotationSet, split: str) -> tuple[list[Annotation], list[str]]:
+    """The rows that the benchmark's own test takes, and what was left out. Raises InputError if none is."""
+    rows, notes = list(found.rows), []
+    if found.name in ("nr3d", "sr3d"):
+        # One file holds all splits; ReferIt3D's are those of ScanNet.
+        others = frozenset().union(*(scannet_split(name) for name in SCANNET_SPLITS if name != split))
+        in_split = [row for row in rows if row.scene_id not in others - scannet_split(split)]
+        rows = [row for row in in_split if mentions_class(row)]
+        notes.append(f"of {len(found.rows)} rows {len(found.rows) - len(in_split)} are of other splits")
+        if len(rows) < len(in_split):
+            notes.append(
+                f"{len(in_split) - len(rows)} rows whose sentence does not name the object's class are left "
+                "out, as in ReferIt3D's test"
+            )
+    if not rows:
+        raise InputError(f"{found.path} has no usable row of the split {split}.", *found.faults[:1])
+    return rows, notes
 
 
-def in_subset(items: ItemSet, ids: frozenset[tuple[str, ...]]) -> ItemSet:
-    """The queries that a subset names. Raises InputError when it names none of them."""
-    chosen = tuple(
-        item
-        for item in items.items
-        if item.key in ids or (item.names is not None and (item.label.scene_id, *item.names) in ids)
-    )
-    if not chosen:
-        raise InputError("The subset names no query of this benchmark and split.")
-    return replace(items, items=chosen)
-
-
-def read_gt_boxes(path: Path) -> dict[tuple[str, int], Box3D]:
-    """True boxes of ``{scene_id: {object_id: [cx, cy, cz, dx, dy, dz]}}``, world frame, full lengths.
-
-    Raises:
-        InputError: It is no such file, or a box is not finite or has a negative side.
-    """
-    boxes: dict[tuple[str, int], Box3D] = {}
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path} is no object of scenes.")
-    for scene_id, objects in data.items():
-        try:
-            for object_id, values in objects.items():
-                numbers = [float(value) for value in values]
-                if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or min(numbers[3:]) < 0:
-                    raise ValueError(f"object {object_id} has the box {values}")
-                center, size = np.array(numbers[:3]), np.array(numbers[3:])
-                boxes[scene_id, int(object_id)] = aabb_from_bounds(center - size / 2, center + size / 2)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{path}, scene {scene_id}: {error}; a box is [cx, cy, cz, dx, dy, dz], finite, full lengths."
-            ) from error
-    return boxes
+def _label_table(annotations: Path, scannet_root: Path | None) -> Path | None:
+    folders = [annotations.parent, *([scannet_root] if scannet_root else [])]
+    return next((folder / LABEL_TABLE for folder in folders if (folder / LABEL_TABLE).is_file()), None)
 
 
 def _stored_labels(found: AnnotationSet, scenes: Mapping[str, Path]) -> dict[tuple[str, str], Label]:
@@ -258,31 +207,53 @@ def _bare_label(row: Annotation) -> Label:
     return Label(row.scene_id, row.query_id, row.text, only, (), None, (), row.answers, row.kind)
 
 
-def _groups(found: AnnotationSet, nyu: Mapping[str, str] | None) -> dict[tuple[str, str], dict[str, str]]:
-    if found.name == "scanrefer" and nyu is not None:
-        kinds = unique_or_multiple(found.rows, nyu)
-        return {
-            (row.scene_id, row.query_id): {
-                "unique or multiple": kinds[row.scene_id, row.query_id],
-                "class": scanrefer_class(str(row.extra["object_name"]), nyu),
-            }
-            for row in found.rows
-        }
+def _groups(
+    found: AnnotationSet, rows: Sequence[Annotation], table: Path | None, scannet_root: Path | None
+) -> tuple[dict[tuple[str, str], dict[str, str]], list[str]]:
+    """Parts of the benchmark each query belongs to, and what is not known."""
+    if found.name == "scanrefer":
+        if table is None:
+            return {}, [
+                "classes, unique and multiple are not computed: "
+                f"there is no {LABEL_TABLE} beside the annotations or in --scannet-root"
+            ]
+        nyu = read_nyu_classes(table)
+        if scannet_root is None:
+            told = [f"“{BY_ALL}” is not computed: it needs --scannet-root"]
+            return _scanrefer_groups(rows, nyu, None), told
+        names = scannet_names(scannet_root, {row.scene_id for row in rows})
+        return _scanrefer_groups(rows, nyu, names), []
     if found.name in ("nr3d", "sr3d"):
-        return {(row.scene_id, row.query_id): referit3d_groups(row) for row in found.rows}
-    return {(row.scene_id, row.query_id): {"kind": row.kind} for row in found.rows if row.kind}
+        return {(row.scene_id, row.query_id): referit3d_groups(row) for row in rows}, []
+    groups = {}
+    for row in rows:
+        kind = row.kind
+        if found.name == "sqa3d":
+            kind = sqa3d_type(str(row.extra["question"]))
+        elif found.name == "scanqa":
+            kind = scanqa_type(row.text)
+        if kind:
+            groups[row.scene_id, row.query_id] = {"kind": kind}
+    return groups, []
+
+
+def _scanrefer_groups(
+    rows: Sequence[Annotation], nyu: Mapping[str, str], names_in: Mapping[str, Sequence[str]] | None
+) -> dict[tuple[str, str], dict[str, str]]:
+    annotated = unique_or_multiple(rows, nyu)
+    of_all = unique_or_multiple_of_all(rows, nyu, names_in) if names_in is not None else {}
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        key = (row.scene_id, row.query_id)
+        groups[key] = {BY_ANNOTATED: annotated[key]}
+        if names_in is not None:
+            groups[key][BY_ALL] = of_all[key]
+        groups[key]["class"] = scanrefer_class(str(row.extra["object_name"]), nyu)
+    return groups
 
 
 def _question_set(query_id: str) -> str:
     return {"ask": "scanqa", "situated": "sqa3d", "spatial": "vsibench"}[query_id.split("_")[0]]
-
-
-def _share_in_view(label: Label) -> str:
-    """How long the object is in view."""
-    seconds = sum(end - start for start, end in label.runs_s)
-    if seconds < 3:
-        return "under 3 s"
-    return "3 to 8 s" if seconds < 8 else "8 s or more"
 
 
 def check_benchmark(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.data.instance_maps import InstancePictures, find_instance_zip
 from scene_r1_cli.data.labels import Label
 from scene_r1_cli.data.sources import open_scene
-from scene_r1_cli.errors import InputError, SceneR1Error
+from scene_r1_cli.errors import InputError, SceneR1Error, SetupError
 from scene_r1_cli.evaluation.items import Item
 from scene_r1_cli.evaluation.truth import score_against_label
 from scene_r1_cli.models.ahead import AskedAhead
@@ -39,6 +39,9 @@ from scene_r1_cli.types import (
 
 Oracle = Literal["span", "box", "mask"]
 CACHE_BYTES = 512 * 2**20
+
+MACHINE = "machine"
+"""Stage of a query that failed for no fault of its own: a dead process or node, a server out of reach."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,12 @@ class SceneJob:
 
 def predict_scene(job: SceneJob) -> list[dict[str, Any]]:
     """Rows of all queries of a scene; see ``predictions_of``."""
-    return list(predictions_of(job, _models(job.config)))
+    return list(predictions_of(job, _models(job.config, asks_model(job.items, job.oracle))))
+
+
+def asks_model(items: Iterable[Item], oracle: Oracle | None) -> bool:
+    """Whether the vision-language model is asked at all: an oracle of boxes leaves it only the questions."""
+    return oracle not in ("box", "mask") or any(item.task == "qa" for item in items)
 
 
 def predictions_of(job: SceneJob, models: Models) -> Iterator[dict[str, Any]]:
@@ -89,7 +97,8 @@ def predictions_of(job: SceneJob, models: Models) -> Iterator[dict[str, Any]]:
             try:
                 yield _row(item, scene, job, asked)
             except SceneR1Error as error:
-                yield failed_row(item, "run", error.message)
+                stage = MACHINE if isinstance(error, SetupError) else "run"
+                yield failed_row(item, stage, error.message)
             except Exception as error:
                 # One query that meets a bug must not cost the run; the log and the row name it.
                 yield failed_row(item, "bug", f"{type(error).__name__}: {error}")
@@ -223,14 +232,14 @@ def cached_scene(scene: Scene) -> Scene:
 
 @lru_cache(maxsize=1)
 def _models_of(config_json: str) -> Models:
-    models = Models(GroundConfig.model_validate_json(config_json))
-    models.load(with_vlm=True)
-    return models
+    return Models(GroundConfig.model_validate_json(config_json))
 
 
-def _models(config: GroundConfig) -> Models:
+def _models(config: GroundConfig, with_vlm: bool) -> Models:
     """One process loads its models once."""
-    return _models_of(config.model_dump_json())
+    models = _models_of(config.model_dump_json())
+    models.load(with_vlm=with_vlm)
+    return models
 
 
 def by_scene(items: Sequence[Item]) -> dict[str, list[Item]]:

@@ -1,4 +1,4 @@
-"""Predictions in: our own ``predictions.jsonl``, or ScanRefer's ``pred.json``."""
+"""Predictions in: our own ``predictions.jsonl``, or a submission file of ScanRefer or ScanQA."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_predictions(paths: Sequence[Path]) -> list[dict[str, Any]]:
         text = read_text(path)
         try:
             if path.suffix == ".json":
-                found = [_of_scanrefer(row) for row in json.loads(text)]
+                found = [_of_submission(row) for row in json.loads(text)]
             else:
                 found = [json.loads(line) for line in text.splitlines() if line.strip()]
             if not all(isinstance(row, dict) and "scene_id" in row for row in found):
@@ -56,7 +56,8 @@ def read_predictions(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def match(rows: Sequence[Mapping[str, Any]], items: Sequence[Item]) -> Matched:
     """Join predictions with queries by query_id, else by object_id and ann_id.
 
-    A prediction for a query that is not there, or for one that has one already, is a fault.
+    A prediction for a query that is not there, or for one that has one already, is a fault. So is a field
+    that makes no sense; it is then taken as not predicted.
     """
     by_name = {(item.label.scene_id, *item.names): item.key for item in items if item.names}
     keys = {item.key for item in items}
@@ -74,11 +75,30 @@ def match(rows: Sequence[Mapping[str, Any]], items: Sequence[Item]) -> Matched:
         elif key in found:
             faults.append(f"{told} is for a query that has a prediction already; the first one counts")
         else:
-            fault = box_fault(row.get("box3d"))
-            if fault:
-                faults.append(f"{told} {fault}; it counts as wrong")
-            found[key] = {**row, "box3d": None} if fault else row
+            bad = row_faults(row)
+            faults += [f"{told} {fault}; it counts as wrong" for fault in dict.fromkeys(bad.values())]
+            found[key] = {**row, **dict.fromkeys(bad)}
     return Matched(found, tuple(faults))
+
+
+def row_faults(row: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the fields of a prediction that are scored, by field; empty if nothing is."""
+    found: dict[str, str] = {}
+    several = row.get("boxes3d")
+    boxes = [row.get("box3d"), *(several if isinstance(several, list) else [])]
+    fault = next((fault for box in boxes if (fault := box_fault(box))), "")
+    if several is not None and not isinstance(several, list):
+        fault = "has boxes3d that are no list"
+    if fault:
+        # Either field can hold the box that is scored.
+        found |= {"box3d": fault, "boxes3d": fault}
+    span = row.get("span_s")
+    if span is not None and not _is_span(span):
+        found["span_s"] = "has a span_s that is not [start, end] in seconds"
+    answers = row.get("answers")
+    if answers is not None and not isinstance(answers, list):
+        found["answers"] = "has answers that are no list"
+    return found
 
 
 def box_fault(box: Any) -> str:
@@ -92,6 +112,14 @@ def box_fault(box: Any) -> str:
     if len(values) != 6 or not all(map(math.isfinite, values)):
         return "has a box that is not finite"
     return "has a box with a negative side" if min(values[3:]) < 0 else ""
+
+
+def _is_span(span: Any) -> bool:
+    try:
+        start, end = (float(value) for value in span)
+    except (TypeError, ValueError):
+        return False
+    return math.isfinite(start) and math.isfinite(end) and start <= end
 
 
 def unaligned_guess(matched: Matched, items: Sequence[Item]) -> str:
@@ -109,8 +137,12 @@ def unaligned_guess(matched: Matched, items: Sequence[Item]) -> str:
     )
 
 
-def _of_scanrefer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ScanRefer's ``pred.json``: eight corners."""
+def _of_submission(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ScanRefer's ``pred.json`` (eight corners) or of ScanQA's (``answer_top10``)."""
+    if "answer_top10" in row:
+        # An empty answer is how a query without one is handed in.
+        answers = [str(answer) for answer in dict.fromkeys(row["answer_top10"]) if answer]
+        return {"scene_id": row["scene_id"], "query_id": str(row["question_id"]), "answers": answers}
     corners = np.asarray(row["bbox"], dtype=np.float64).reshape(8, 3)
     low, high = corners.min(axis=0), corners.max(axis=0)
     return {

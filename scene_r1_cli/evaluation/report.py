@@ -11,7 +11,7 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predictions import Matched
 from scene_r1_cli.evaluation.score import Scored
-from scene_r1_cli.evaluation.tables import TITLES, table_of
+from scene_r1_cli.evaluation.tables import TITLES, plain, table_of, tables
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.serialize import box3d_from_json
 from scene_r1_cli.stages.report import write_jpeg
@@ -45,12 +45,10 @@ def write_evaluation_report(
     lost: dict[str, int] = {}
     for row in rows:
         lost[row["stage"]] = lost.get(row["stage"], 0) + 1
-    tables = {"All": {"all": report["metrics"]}}
-    tables |= {f"By {kind}": parts for kind, parts in report["groups"].items()}
     values = {
         "report": report,
-        "about": [(name, _plain(value)) for name, value in report.get("about", {}).items()],
-        "tables": [(title, *table_of(parts)) for title, parts in tables.items()],
+        "about": [(name, plain(value)) for name, value in report.get("about", {}).items()],
+        "tables": [(title, *table_of(parts)) for title, parts in tables(report).items()],
         "lost": sorted(lost.items(), key=lambda pair: -pair[1]),
         "pictures": _pictures(items, matched, scored, run),
     }
@@ -95,12 +93,6 @@ def _row(one: Scored, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
         "truth": " / ".join(label.answers) or None,
         "rationale": [text for text in reasons if text],
     }
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {one}" for name, one in value.items())
-    return str(value)
 
 
 def _pictures(items: ItemSet, matched: Matched, scored: Sequence[Scored], run: RunDir) -> list[Picture]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scene_r1_cli.config import GroundConfig
-from scene_r1_cli.errors import UsageError
+from scene_r1_cli.errors import SetupError, UsageError
 from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predict import (
+    MACHINE,
     Oracle,
     SceneJob,
     by_scene,
@@ -18,7 +19,7 @@ from scene_r1_cli.evaluation.predict import (
     predictions_of,
 )
 from scene_r1_cli.models.provider import Models
-from scene_r1_cli.parallel import Executor, run_jobs
+from scene_r1_cli.parallel import Executor, WorkerLost, run_jobs
 from scene_r1_cli.run_dir import RunDir
 
 Progress = Callable[[int], object]
@@ -41,7 +42,8 @@ def predict(
     """Predict what has no prediction yet, and append each row to ``predictions.jsonl`` as it comes.
 
     Only this process writes the file, and it writes a row once its query is done: a worker or a node that
-    dies loses no finished query and doubles none.
+    dies loses no finished query and doubles none. A query that failed because of the machine (its process or
+    node died every time, its server was out of reach) is asked again when the run goes on.
 
     Args:
         items: The queries.
@@ -59,7 +61,11 @@ def predict(
     Returns:
         All rows, those from before included.
     """
-    rows = {(row["scene_id"], row["query_id"]): row for row in run.read_predictions()}
+    rows = {
+        (row["scene_id"], row["query_id"]): row
+        for row in run.read_predictions()
+        if (row.get("failure") or {}).get("stage") != MACHINE
+    }
     left = [item for item in items.items if item.key not in rows]
     jobs: list[SceneJob] = []
     for scene_id, of_scene in by_scene(left).items():
@@ -92,8 +98,9 @@ def predict(
     for job, outcome in run_jobs(
         predict_scene, jobs, workers=workers, executor=executor, ray_address=ray_address
     ):
+        stage = MACHINE if isinstance(outcome, (WorkerLost, SetupError)) else "run"
         found = (
-            [failed_row(item, "run", str(outcome)) for item in job.items]
+            [failed_row(item, stage, str(outcome)) for item in job.items]
             if isinstance(outcome, Exception)
             else outcome
         )

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import httpx
@@ -39,6 +40,7 @@ class EndpointVLM:
         client: Client whose base URL is the server's, with its headers and timeouts.
         sampling: How replies are decoded unless a call says otherwise.
         retries: How often a busy or failing server is asked again.
+        concurrency: Requests about the same frames that are under way at once.
         sleep: Waits some seconds between tries.
     """
 
@@ -50,6 +52,7 @@ class EndpointVLM:
         sampling: SamplingConfig,
         *,
         retries: int,
+        concurrency: int = 1,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
@@ -57,6 +60,7 @@ class EndpointVLM:
         self._client = client
         self._sampling = sampling
         self._retries = retries
+        self._concurrency = concurrency
         self._sleep = sleep
 
     @classmethod
@@ -92,7 +96,15 @@ class EndpointVLM:
                 f"The name {name!r} does not tell the model's family.",
                 f"Give it with --set model.family=… ({', '.join(FAMILIES)}).",
             )
-        vlm = cls(name, family, client, config.sampling, retries=config.endpoint_retries, sleep=sleep)
+        vlm = cls(
+            name,
+            family,
+            client,
+            config.sampling,
+            retries=config.endpoint_retries,
+            concurrency=config.endpoint_concurrency,
+            sleep=sleep,
+        )
         if name not in served:
             vlm._check_served(served)
         return vlm
@@ -109,15 +121,18 @@ class EndpointVLM:
         max_new_tokens: int,
         sampling: SamplingConfig | None = None,
     ) -> list[Reply]:
-        """See ``VLM.generate``; questions are sent one after the other, so a prefix cache can help.
+        """See ``VLM.generate``.
+
+        The first question is answered before the others are sent, so that a server's prefix cache holds the
+        frames when they come; they follow a few at a time.
 
         Raises:
             SetupError: The server fails, is busy or out of reach also after all retries, or refuses.
         """
         sampling = sampling or self._sampling
         shared = [_content_part(part) for part in prefix.parts()]
-        replies = []
-        for suffix in suffixes:
+
+        def ask(suffix: str) -> Reply:
             body = {
                 "model": self.name,
                 "messages": [{"role": "user", "content": [*shared, _content_part(suffix)]}],
@@ -131,7 +146,13 @@ class EndpointVLM:
             response = self._post(body)
             if not response.is_success:
                 self._refused(response)
-            replies.append(self._reply(response))
+            return self._reply(response)
+
+        replies = [ask(suffix) for suffix in suffixes[:1]]
+        if len(suffixes) > 1:
+            with ThreadPoolExecutor(self._concurrency) as pool:
+                # If one fails, `map` cancels those that have not begun.
+                replies += pool.map(ask, suffixes[1:])
         return replies
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:

@@ -93,3 +93,36 @@ def test_thetas_are_ten_and_an_error_of_five_percent_counts_fully():
 def test_choices_by_the_first_word_and_read_through(prediction, official, read):
     assert answers.vsi_score(prediction, "B", "object_rel_distance") == official
     assert answers.vsi_score_read(prediction, "B", "object_rel_distance") == read
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "kind", "read"),
+    [
+        ("about 3 meters", "3", "object_abs_distance", 1),
+        ("300 cm", "3", "object_abs_distance", 1),
+        ("10 feet", "3.048", "object_abs_distance", 1),
+        ("0.8 m", "80", "object_size_estimation", 1),
+        ("80", "80", "object_size_estimation", 1),
+        ("200 square feet", "18.58", "room_size_estimation", 1),
+        ("4 chairs", "4", "object_counting", 1),
+        ("1,200 cm", "12", "object_abs_distance", 1),
+        ("none", "4", "object_counting", 0),
+    ],
+)
+def test_numbers_are_read_with_their_units(prediction, truth, kind, read):
+    assert answers.vsi_score_read(prediction, truth, kind) == pytest.approx(read)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Where is the bed?", "place"),
+        ("How many chairs are there?", "number"),
+        ("What is the color of the bed?", "color"),
+        ("What type of chair is it?", "object nature"),
+        ("What is on the table?", "object"),
+        ("Which one is red?", "other"),
+    ],
+)
+def test_scanqa_kinds_are_the_words_its_scorer_looks_for(question, kind):
+    assert answers.scanqa_type(question) == kind

@@ -6,19 +6,22 @@ import pytest
 from scene_r1_cli.data.annotations import Annotation
 from scene_r1_cli.data.labels import Label
 from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.evaluation.chosen import choose
 from scene_r1_cli.evaluation.compare import compare
 from scene_r1_cli.evaluation.groups import (
     referit3d_groups,
     unique_or_multiple,
     unique_or_multiple_of_all,
 )
-from scene_r1_cli.evaluation.items import Item, ItemSet, choose, read_gt_boxes
+from scene_r1_cli.evaluation.items import Item, ItemSet
 from scene_r1_cli.evaluation.predictions import match, read_predictions, unaligned_guess
 from scene_r1_cli.evaluation.run import shard_of
+from scene_r1_cli.evaluation.scene_truth import read_gt_boxes
 from scene_r1_cli.evaluation.score import max_iou, metrics, score
 from scene_r1_cli.evaluation.statistics import mean_by_scene, paired_difference
+from scene_r1_cli.evaluation.summary import joined_about, summarize
 from scene_r1_cli.evaluation.tables import markdown
-from scene_r1_cli.geometry.boxes import aabb_from_bounds
+from scene_r1_cli.geometry.boxes import aabb_from_bounds, aabb_iou
 
 
 def box(x=0.0, size=1.0):
@@ -30,8 +33,8 @@ def as_json(found):
     return {"center_m": found.center_m.tolist(), "size_m": found.size_m.tolist(), "score": 1.0}
 
 
-def item(number, truth=None, scene="scene0000_00", **label):
-    made = Label(scene, f"q{number}", "the chair", 1, (), None, (), box3d=truth, **label)
+def item(number, truth=None, scene="scene0000_00", runs_s=()):
+    made = Label(scene, f"q{number}", "the chair", 1, runs_s, None, (), box3d=truth)
     return Item(made, "ground", {"part": "odd" if number % 2 else "even"}, (str(number), "0"), (number,))
 
 
@@ -70,14 +73,7 @@ def test_the_iou_is_scanrefers_on_random_pairs():
     overlap = np.clip(np.minimum(a_high, b_high) - np.maximum(a_low, b_low), 0, None).prod(axis=1)
     volumes = (a_high - a_low).prod(axis=1) + (b_high - b_low).prod(axis=1)
     theirs = overlap / (volumes - overlap + 1e-8)
-    from scene_r1_cli.geometry.boxes import aabb_iou
-
-    ours = np.array(
-        [
-            aabb_iou((al + ah) / 2, ah - al, (bl + bh) / 2, bh - bl)
-            for al, ah, bl, bh in zip(a_low, a_high, b_low, b_high, strict=True)
-        ]
-    )
+    ours = aabb_iou((a_low + a_high) / 2, a_high - a_low, (b_low + b_high) / 2, b_high - b_low)
     assert np.abs(ours - theirs).max() < 1e-6
     for threshold in (0.25, 0.5):
         assert ((ours >= threshold) == (theirs >= threshold)).all()
@@ -106,6 +102,35 @@ def test_a_damaged_box_counts_as_wrong_and_is_told(bad, told):
     matched = match([{"scene_id": "scene0000_00", "query_id": "q1", "box3d": bad}], items.items)
     assert told in matched.faults[0]
     assert score(items, matched)[0].scores["mean_iou"] == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"boxes3d": [{"center_m": [0, 0, float("inf")], "size_m": [1, 1, 1]}]}, "not finite"),
+        ({"boxes3d": 3}, "boxes3d that are no list"),
+        ({"span_s": [5, 2]}, "span_s that is not"),
+        ({"span_s": [1, float("nan")]}, "span_s that is not"),
+        ({"span_s": "1 to 2"}, "span_s that is not"),
+        ({"answers": "chair"}, "answers that are no list"),
+    ],
+)
+def test_any_damaged_field_counts_as_wrong_and_is_told(bad, told):
+    """Of boxes3d and box3d either can be what is scored, so both go."""
+    items = item_set(item(1, box(), runs_s=((0.0, 4.0),)))
+    matched = match([row(1, box()) | bad], items.items)
+    assert told in matched.faults[0]
+    (found,) = score(items, matched)
+    wrong = "mean_iou" if "boxes3d" in bad else "span_iou"
+    assert found.scores[wrong] == 0
+
+
+def test_many_faults_are_counted_and_the_first_shown():
+    items = item_set(item(1, box()))
+    report, _, _ = summarize(items, [row(n, box()) for n in range(2, 30)], {}, "test")
+    assert len(report["faults"]) == 28
+    assert "and 18 more such predictions" in report["notes"][-1]
+    assert "(counted as wrong): 1" in markdown(report)
 
 
 def test_unknown_and_repeated_predictions_are_told_and_the_first_counts():
@@ -267,6 +292,26 @@ def test_compare_uses_the_queries_that_both_have():
     assert found["acc_at_0.50"]["difference"] == 1
     with pytest.raises(InputError, match="share no query"):
         compare(a[:1], b[3:4])
+
+
+def test_the_ladder_is_over_the_same_queries_and_tells_what_it_could_not_take():
+    items = item_set(item(1, box()), item(2, box()))
+    failed = {"stage": "run", "reason": "the query has no visible run to give"}
+    steps = {"span": [row(1, box(0.5))], "mask": [row(1, box()), row(2, failure=failed)]}
+    report, _, _ = summarize(items, [row(1, box(9))], {}, "test", steps)
+    assert list(report["ladder"]) == ["the model alone", "+ the true span", "+ the true masks"]
+    means = [step["mean_iou"]["value"] for step in report["ladder"].values()]
+    assert means == pytest.approx([0, 1 / 6, 1 / 2])
+    assert {step["mean_iou"]["n"] for step in report["ladder"].values()} == {2}
+    assert any("“+ the true masks”: 1 queries failed" in note for note in report["notes"])
+    assert "+ the true span | .167" in markdown(report).replace("0.167", ".167")
+
+
+def test_shards_of_different_models_are_not_told_as_one():
+    same = {"model": "a", "oracle": "none"}
+    assert joined_about([same, same]) == same
+    assert joined_about([same, {"model": "b", "oracle": "none"}]) == {"model": ["a", "b"], "oracle": "none"}
+    assert "not known" in joined_about([None, None])["model"]
 
 
 def test_shards_are_disjoint_and_together_all():

@@ -75,7 +75,7 @@ def test_served_and_local_model_agree(served):
     jpegs = [io.BytesIO(base64.b64decode(data_url(frame).partition(",")[2])) for frame in frames_rgb]
     received_rgb = np.stack([np.asarray(Image.open(jpeg)) for jpeg in jpegs])
 
-    questions = ["Where is the red chair?", "How many lamps?"]
+    questions = ["Where is the red chair?", "How many lamps?", "Is it dark?", "Which door is open?"]
     over_there = endpoint.generate(VideoPrefix(frames_rgb, times_s), questions, max_new_tokens=16)
     here = local.generate(VideoPrefix(received_rgb, times_s), questions, max_new_tokens=16)
     for theirs, ours in zip(over_there, here, strict=True):

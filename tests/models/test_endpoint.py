@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import threading
 
 import cv2
 import httpx
@@ -104,6 +105,39 @@ def test_each_question_is_one_request_behind_the_same_frames():
     first, second = (body["messages"][0]["content"] for body in server.bodies)
     assert first[:-1] == second[:-1]
     assert (first[-1]["text"], second[-1]["text"]) == ("one?", "two?")
+
+
+def test_the_first_request_fills_the_prefix_cache_and_the_others_follow_a_few_at_a_time():
+    """The barrier opens only for two requests that are under way together."""
+    together, lock = threading.Barrier(2, timeout=20), threading.Lock()
+    under_way, most, done = set(), [], []
+
+    def serve(request):
+        if request.url.path.endswith("/models"):
+            return httpx.Response(200, json=MODELS)
+        question = json.loads(request.content)["messages"][0]["content"][-1]["text"]
+        with lock:
+            assert question == "0" or "0" in done
+            under_way.add(question)
+            most.append(len(under_way))
+        if question != "0":
+            together.wait()
+        with lock:
+            under_way.remove(question)
+            done.append(question)
+        return httpx.Response(200, json=completion(f"re {question}"))
+
+    config = ModelConfig(endpoint="http://gpu1:8000/v1", name=NAME, endpoint_concurrency=2)
+    vlm = EndpointVLM.connect(config, httpx.MockTransport(serve))
+    replies = vlm.generate(prefix(), list("01234"), max_new_tokens=4)
+    assert [reply.text for reply in replies] == [f"re {n}" for n in range(5)]
+    assert max(most) == 2
+
+
+def test_one_of_many_questions_refused_is_told():
+    server = Server(completion("a"), completion("b"), httpx.Response(400, text="too long"))
+    with pytest.raises(SetupError, match="HTTP 400: too long"):
+        server.connect().generate(prefix(), list("0123456789"), max_new_tokens=4)
 
 
 def test_size_is_that_of_the_family():

@@ -77,6 +77,8 @@ def read_annotations(path: Path) -> AnnotationSet:
         name, parse, rows = questions.of_table(path)
     else:
         data = read_json(path)
+        if data in ([], {}):
+            raise InputError(f"The annotation file {path} is empty: it has no row.")
         first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
         if isinstance(data, dict) and "questions" in data:
             name, parse, rows = questions.of_sqa3d(path, data)

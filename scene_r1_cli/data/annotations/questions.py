@@ -78,7 +78,9 @@ def of_table(path: Path) -> Found:
             rows = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
         except ValueError as error:
             raise InputError(f"{path} has a line that is no JSON: {error}.") from error
-    if not rows or not isinstance(rows[0], dict) or not rows[0].keys() >= _VSI_FIELDS:
+    if not rows:
+        raise InputError(f"The annotation file {path} is empty: it has no row.")
+    if not isinstance(rows[0], dict) or not rows[0].keys() >= _VSI_FIELDS:
         raise InputError(f"{path} is no VSI-Bench file; it needs {', '.join(sorted(_VSI_FIELDS))}.")
     return "vsibench", vsibench_row, rows
 

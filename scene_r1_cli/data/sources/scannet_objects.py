@@ -72,7 +72,6 @@ def read_annotated_mesh(scene_dir: Path) -> AnnotatedMesh:
     """
     scene_id = folder_name(scene_dir)
     segments_path = scene_dir / f"{scene_id}_vh_clean_2.0.010000.segs.json"
-    groups_path = scene_dir / f"{scene_id}.aggregation.json"
     vertices_scan_m = _read_vertices(scene_dir, scene_id)
     try:
         segments = np.asarray(_read_json(segments_path)["segIndices"], dtype=np.int64)
@@ -83,16 +82,19 @@ def read_annotated_mesh(scene_dir: Path) -> AnnotatedMesh:
             f"{segments_path} names segments of {segments.size} vertices; "
             f"the mesh has {len(vertices_scan_m)}."
         )
-    try:
-        groups = [
-            (int(group["objectId"]), str(group["label"]), np.asarray(group["segments"], dtype=np.int64))
-            for group in _read_json(groups_path)["segGroups"]
-        ]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"{groups_path} has no segGroups, a list of objectId, label and segments."
-        ) from error
-    return AnnotatedMesh(vertices_scan_m, _objects(segments, groups))
+    return AnnotatedMesh(vertices_scan_m, _objects(segments, _read_groups(scene_dir)))
+
+
+def object_names(scene_dir: Path) -> dict[int, str]:
+    """Raw names of a ScanNet scene's annotated objects by ``objectId``, without reading the mesh.
+
+    Raises:
+        InputError: The aggregation file is missing or damaged.
+    """
+    names: dict[int, str] = {}
+    for object_id, label, _ in _read_groups(scene_dir):
+        names.setdefault(object_id, label)
+    return names
 
 
 def object_truths(scene_dir: Path) -> dict[int, ObjectTruth]:
@@ -113,6 +115,17 @@ def object_truths(scene_dir: Path) -> dict[int, ObjectTruth]:
         for object_id, item in mesh.objects.items()
         if len(item.vertex_indices)
     }
+
+
+def _read_groups(scene_dir: Path) -> list[tuple[int, str, np.ndarray]]:
+    path = scene_dir / f"{folder_name(scene_dir)}.aggregation.json"
+    try:
+        return [
+            (int(group["objectId"]), str(group["label"]), np.asarray(group["segments"], dtype=np.int64))
+            for group in _read_json(path)["segGroups"]
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} has no segGroups, a list of objectId, label and segments.") from error
 
 
 def _objects(segments: np.ndarray, groups: list[tuple[int, str, np.ndarray]]) -> dict[int, AnnotatedObject]:
