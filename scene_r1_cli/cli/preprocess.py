@@ -104,7 +104,9 @@ def preprocess(
     with output.logging_to(None):
         read = [read_annotations(path) for path in annotations or ()]
         if read and format_name != "scannet":
-            raise UsageError("--annotations are of ScanNet's objects; other captures have none.")
+            raise UsageError(
+                "--annotations are of ScanNet's objects; SceneFun3D's lie in each visit, others have none."
+            )
         out = (store or DEFAULT_STORE) / format_name
         with _Progress(len(captures)) as progress:
             summary = work.preprocess(
@@ -182,7 +184,7 @@ def _as_json(summary: Summary, out: Path, sets: list[AnnotationSet], dry_run: bo
         "bytes": sum(report.num_bytes for report in reports),
         "skipped_frames": dict(summary.skipped().most_common()),
         "labels": {
-            name: {**counts, "unusable rows": faults.get(name, 0)}
+            name: {"unusable rows": faults.get(name, 0), **counts}
             for name, counts in summary.labels().items()
         },
         "annotation_faults": [fault for item in sets for fault in item.faults],

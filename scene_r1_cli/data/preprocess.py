@@ -191,13 +191,24 @@ def _run(job: SceneJob) -> SceneReport:
     if job.dry_run:
         return plan_scene(job.capture, job.folder, job.config.frames)
     report = prepare_scene(job.capture, job.folder, job.config.frames)
-    if not job.annotations:
+    is_visit = job.capture.source == "scenefun3d" and _is_annotated(job.capture.path)
+    if not (job.annotations or is_visit):
         return report
+    made_from = read_record(job.folder)["fingerprint"]
+    if is_visit:
+        from scene_r1_cli.data.label_visit import label_visit
+
+        labels, faults = label_visit(job.capture.path, job.folder, job.config.labels, made_from)
+        return replace(report, labels=labels, notes=(*report.notes, *faults))
     from scene_r1_cli.data.label_scene import label_scene
 
-    made_from = read_record(job.folder)["fingerprint"]
     labels = label_scene(job.capture.path, job.folder, job.annotations, job.config.labels, made_from)
     return replace(report, labels=labels)
+
+
+def _is_annotated(visit: Path) -> bool:
+    """A visit of SceneFun3D brings its annotation along; a test visit and a single video have none."""
+    return all((visit / f"{visit.name}_{name}.json").is_file() for name in ("annotations", "descriptions"))
 
 
 def _scannet_captures(root: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from scene_r1_cli.data.sources import (
     record3d,
     redwood,
     scannet,
+    scenefun3d,
     scenezoo_datasets,
     stray,
     tsdf,
@@ -53,6 +54,11 @@ SOURCES = {
     "polycam": Source(polycam.matches, polycam.open_polycam, "keyframes/ of a raw export (Polycam)"),
     "nerfstudio": Source(
         nerfstudio.matches, nerfstudio.open_nerfstudio, "transforms.json with depth_file_path (nerfstudio)"
+    ),
+    "scenefun3d": Source(
+        scenefun3d.matches,
+        scenefun3d.open_scenefun3d,
+        "a visit with <visit>_laser_scan.ply and <video>/hires_wide/ (SceneFun3D)",
     ),
     "video": Source(
         video_folder.matches, video_folder.open_video_folder, "video.mp4 depth/ trajectory.log intrinsic.txt"
