@@ -24,14 +24,16 @@ def evaluate(
     benchmark: Annotated[
         str,
         typer.Option(
-            "--benchmark", help="rooms, scanrefer, nr3d, sr3d, multi3drefer, scanqa, sqa3d, vsibench."
+            "--benchmark",
+            help="rooms, scanrefer, nr3d, sr3d, multi3drefer, scanqa, sqa3d, vsibench, scenefun3d.",
         ),
     ] = "rooms",
     split: Annotated[str, typer.Option("--split", help="Split of the rooms: train, val or test.")] = "val",
     rooms: Annotated[int, typer.Option("--rooms", min=1, help="How many rooms of the split.")] = 8,
     task: Annotated[str | None, typer.Option("--task", help="ground or qa alone, for rooms.")] = None,
     annotations: Annotated[
-        Path | None, typer.Option("--annotations", help="The benchmark's own annotation file.")
+        Path | None,
+        typer.Option("--annotations", help="The benchmark's own annotation file; SceneFun3D's root."),
     ] = None,
     gt_boxes: Annotated[
         Path | None, typer.Option("--gt-boxes", help="True boxes: {scene: {object: [cx,cy,cz,dx,dy,dz]}}.")
@@ -103,6 +105,10 @@ def evaluate(
         items = room_items(store, split, rooms, TASKS if task is None else (task,))  # pyright: ignore
     elif annotations is None:
         raise UsageError(f"--benchmark {benchmark} needs --annotations, the benchmark's own file.")
+    elif benchmark == "scenefun3d":
+        from scene_r1_cli.evaluation.scenefun3d import visit_items
+
+        items = visit_items(annotations, store)
     else:
         items = annotated_items(benchmark, annotations, store, gt_boxes, None)
     if subset is not None:
@@ -117,6 +123,9 @@ def evaluate(
         items = shard_of(items, shard)
     if dry_run:
         output.print_json(_plan(items, settings.model_dump(mode="json")))
+        return
+    if predictions and benchmark == "scenefun3d":
+        _report_masks(items, predictions, as_json=as_json)
         return
     if predictions:
         from scene_r1_cli.evaluation.predictions import read_predictions
@@ -159,7 +168,12 @@ def evaluate(
             "prompts": {stage: prompt_hash(stage) for stage in ("span", "box", "answer")},
             "seconds per query and stage": {k: round(v, 3) for k, v in seconds_per_stage(rows).items()},
         }
-        failed = _report(items, rows, run, about, as_json=as_json)
+        masks = None
+        if benchmark == "scenefun3d":
+            from scene_r1_cli.evaluation.element_masks import write_masks
+
+            masks, about["queries without a mask"] = write_masks(items, run, rows, settings.lifting.voxel_m)
+        failed = _report(items, rows, run, about, as_json=as_json, masks=masks)
         status = "failed items" if failed else "done"
     except KeyboardInterrupt:
         output.note(f"go on with: scener1 {' '.join(sys.argv[1:])} --out {run.path} --resume")
@@ -173,9 +187,15 @@ def evaluate(
 
 
 def _report(
-    items: ItemSet, rows: list[dict[str, Any]], run: Any, about: dict[str, Any], *, as_json: bool
+    items: ItemSet,
+    rows: list[dict[str, Any]],
+    run: Any,
+    about: dict[str, Any],
+    *,
+    as_json: bool,
+    masks: Path | None = None,
 ) -> int:
-    """Score, store, print; returns how many queries failed."""
+    """Score, store, print; returns how many queries failed. ``masks`` is a submission of SceneFun3D."""
     from scene_r1_cli.evaluation.predictions import match, unaligned_guess
     from scene_r1_cli.evaluation.report import write_evaluation_report
     from scene_r1_cli.evaluation.score import metrics, score
@@ -183,8 +203,18 @@ def _report(
 
     matched = match(rows, items.items)
     scored = score(items, matched)
-    report: dict[str, Any] = metrics(items, scored)
-    notes = [*report["notes"], *matched.faults, unaligned_guess(matched, items.items)]
+    faults = list(matched.faults)
+    if masks is None:
+        report: dict[str, Any] = metrics(items, scored)
+    else:
+        from scene_r1_cli.evaluation import scenefun3d
+
+        found, damaged = scenefun3d.overlaps_by_query(items, masks)
+        faults += damaged
+        scored = scenefun3d.with_mask_iou(scored, found)
+        report = metrics(items, scored)
+        scenefun3d.add_average_precision(report, items, found)
+    notes = [*report["notes"], *faults, unaligned_guess(matched, items.items)]
     report |= {"about": about, "notes": [note for note in notes if note]}
     table = markdown(report | {"notes": report["notes"][:MAX_LISTED]})
     if run is not None:
@@ -195,6 +225,24 @@ def _report(
     else:
         output.print_data(table)
     return report["failed"]
+
+
+def _report_masks(items: ItemSet, predictions: list[Path], *, as_json: bool) -> None:
+    """Score a submission folder of SceneFun3D, or that of a run."""
+    from scene_r1_cli.evaluation.scenefun3d import submitted
+    from scene_r1_cli.run_dir import RunDir
+
+    if len(predictions) > 1 or not predictions[0].is_dir():
+        raise UsageError(
+            "For scenefun3d, --predictions takes one run or folder with <visit>_<desc>.txt files."
+        )
+    folder = predictions[0]
+    if (folder / "run.json").is_file():
+        run = RunDir(folder, resume=True)
+        folder, rows = run.submission_dir, run.read_predictions()
+    else:
+        items, rows = submitted(items, folder)
+    _report(items, rows, None, {}, as_json=as_json, masks=folder)
 
 
 def _compare(items: ItemSet, a: Path, b: Path, *, as_json: bool) -> None:

@@ -37,20 +37,12 @@ def read_laser_scan(visit: Path) -> np.ndarray:
     from plyfile import PlyData, PlyParseError
 
     path = visit / f"{folder_name(visit)}{LASER_SUFFIX}"
-    if not path.is_file():
-        raise InputError(f"{path} is missing.", "Download the asset laser_scan_5mm.")
-    declared = _declared_points(path)
-    if declared * MIN_POINT_BYTES > path.stat().st_size:
-        raise InputError(
-            f"{path} declares {declared} points, more than its {path.stat().st_size} bytes hold."
-        )
+    count_points(visit)
     try:
         vertex: Any = PlyData.read(str(path), mmap="r")["vertex"]
         points = np.stack([np.asarray(vertex[axis], dtype=np.float64) for axis in "xyz"], axis=1)
     except (PlyParseError, KeyError, ValueError, OSError, OverflowError, MemoryError) as error:
         raise InputError(f"{path} is no readable point cloud: {error}.") from error
-    if not len(points):
-        raise InputError(f"{path} has no points.")
     return points
 
 
@@ -72,12 +64,26 @@ def read_crop_mask(visit: Path, num_points: int) -> np.ndarray:
     return np.asarray(mask).astype(bool)
 
 
-def _declared_points(path: Path) -> int:
-    """Points that a PLY's header declares, before anything is allocated for them; 0 if it does not say."""
-    with path.open("rb") as file:
-        header = file.read(MAX_HEADER_BYTES).partition(b"end_header")[0]
+def count_points(visit: Path) -> int:
+    """How many points a laser scan has, by its header.
+
+    Raises:
+        InputError: The file is missing, or declares no points or more than its bytes can hold.
+    """
+    path = visit / f"{folder_name(visit)}{LASER_SUFFIX}"
+    try:
+        with path.open("rb") as file:
+            header = file.read(MAX_HEADER_BYTES).partition(b"end_header")[0]
+        num_bytes = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} is missing.", "Download the asset laser_scan_5mm.") from error
     found = re.search(rb"^element vertex (\d{1,19})\s*$", header, re.MULTILINE)
-    return int(found[1]) if found else 0
+    declared = int(found[1]) if found else 0
+    if not declared:
+        raise InputError(f"{path} is no readable point cloud: its header declares no points.")
+    if declared * MIN_POINT_BYTES > num_bytes:
+        raise InputError(f"{path} declares {declared} points, more than its {num_bytes} bytes hold.")
+    return declared
 
 
 class LaserInstances:
