@@ -46,6 +46,7 @@ THRESHOLDS = {
     )
 }
 FORMAT = 1
+MAX_UNKNOWN_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,13 @@ def make_labels(
         unknown = [item for item in row.object_ids if truths and item not in truths]
         if unknown:
             counts["unknown object"] += 1
+            if counts["unknown object"] <= MAX_UNKNOWN_TOLD:
+                logger.warning(
+                    "%s, query %s: object %d is not in the scene's annotation",
+                    row.scene_id,
+                    row.query_id,
+                    unknown[0],
+                )
             continue
         hidden = [item for item in row.object_ids if item not in seen]
         if hidden and not row.answers:

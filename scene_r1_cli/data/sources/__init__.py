@@ -22,6 +22,7 @@ from scene_r1_cli.data.sources import (
     tum,
     video_folder,
 )
+from scene_r1_cli.data.sources.incomplete import what_is_missing
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
@@ -99,5 +100,7 @@ def _detect(path: Path) -> str:
             return name
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"{path} is an empty folder.", "Give the folder of an RGB-D capture.")
+    if missing := what_is_missing(path):
+        raise InputError(*missing)
     formats = "; ".join(f"{name}: {candidate.looks_like}" for name, candidate in SOURCES.items())
     raise InputError(f"{path} is no capture that scener1 knows.", f"Known are {formats}.")
