@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.errors import ConfigError
-from scene_r1_cli.models.presets import preset_path
+
+if TYPE_CHECKING:
+    from scene_r1_cli.config import GroundConfig
 
 Values = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,6 +51,9 @@ def load_config(
     Raises:
         ConfigError: A file cannot be read, a key is not known, or a value is not accepted.
     """
+    from scene_r1_cli.config import GroundConfig
+    from scene_r1_cli.models.presets import preset_path
+
     layers = _given_layers(files, sets, flags)
     if preset is not None:
         layers.append(_Layer("--preset", {"preset": preset}))
@@ -97,6 +100,8 @@ def _combine(model: type[Model], layers: Sequence[_Layer], fixed: Values) -> Mod
 
 
 def _read_yaml(path: Path) -> Values:
+    import yaml
+
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -120,6 +125,8 @@ def _set_layer(text: str) -> _Layer:
     key, equals, value_text = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text} is not KEY=VALUE.", "For example: --set video.fps=1.5")
+    import yaml
+
     try:
         value = yaml.safe_load(value_text)
     except yaml.YAMLError:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from scene_r1_cli.config import StrictModel
+from scene_r1_cli.strict_model import StrictModel
 
 Stage = Literal["temporal", "image", "qa"]
 

@@ -6,13 +6,13 @@ One job that fails, or that takes its whole process down, never stops the others
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from scene_r1_cli.errors import SceneR1Error, SetupError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 Executor = Literal["local", "ray"]
 Job = TypeVar("Job")
@@ -69,8 +69,11 @@ def _here(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Ou
 def _in_pool(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[Outcome[Job, Result]]:
+    from concurrent.futures import as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
     unanswered: list[Job] = []
-    with _pool(min(workers, len(jobs))) as pool:
+    with _pool(function, min(workers, len(jobs))) as pool:
         futures = {pool.submit(function, job): job for job in jobs}
         for future in as_completed(futures):
             outcome = _outcome(future)
@@ -80,16 +83,26 @@ def _in_pool(
                 yield futures[future], outcome
     # A dead process takes the pool with it, and nothing tells whose it was: each gets its own.
     for job in unanswered:
-        with _pool(1) as pool:
+        with _pool(function, 1) as pool:
             outcome = _outcome(pool.submit(function, job))
         if isinstance(outcome, BrokenProcessPool):
             outcome = WorkerLost("its process ended without an answer (killed, out of memory, or crashed)")
         yield job, outcome
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Open3D's and torch's threads do not survive a fork.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+def _pool(function: Callable[[Job], Result], workers: int) -> ProcessPoolExecutor:
+    """Processes that are forked from one that has loaded what the function needs, and nothing else.
+
+    Not forked from this one: Open3D's and torch's threads do not survive that.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])
+    return ProcessPoolExecutor(workers, mp_context=context)
 
 
 def _outcome(future: Future) -> Any:

@@ -183,14 +183,19 @@ class QueryDir:
             num_views=num_views,
         )
 
-    def stored_points(self) -> np.ndarray | None:
-        """(N, 3) float32 stored points in world, metres, whatever they were made from; None if absent."""
+    def stored_points(self, *, seen_only: bool = False) -> np.ndarray | None:
+        """(N, 3) float32 stored points in world, metres, whatever they were made from; None if absent.
+
+        Args:
+            seen_only: Leave out what no view saw, such as the place where an object stands.
+        """
         from plyfile import PlyData
 
         if not self.points_path.is_file():
             return None
         vertex = PlyData.read(str(self.points_path))["vertex"]
-        return np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
+        points = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float32)
+        return points[np.asarray(vertex["views"]) > 0] if seen_only else points
 
     def save_coco(self, coco: Mapping[str, Any]) -> None:
         """Store the 2D boxes as ``coco.json``."""
@@ -393,6 +398,11 @@ class RunDir:
         """Finished queries, the latest line of each; a last line cut by a kill is not finished."""
         rows = self._read_rows("predictions.jsonl")
         return list({(row["scene_id"], row["query_id"]): row for row in rows}.values())
+
+    @property
+    def submission_dir(self) -> Path:
+        """Folder of files for a benchmark's test server."""
+        return self.path / "submission"
 
     @property
     def report_dir(self) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from scene_r1_cli.config import StrictModel
 from scene_r1_cli.errors import ConfigError
+from scene_r1_cli.strict_model import StrictModel
 
 
 class ViewsConfig(StrictModel):

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "scene_r1_cli"
 LAYERS = {
     "errors": 0,
     "types": 0,
+    "strict_model": 0,
     "config": 0,
     "training_config": 0,
     "preprocess_config": 0,

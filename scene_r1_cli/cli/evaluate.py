@@ -23,7 +23,8 @@ def evaluate(
     benchmark: Annotated[
         str,
         typer.Option(
-            "--benchmark", help="rooms, scanrefer, nr3d, sr3d, multi3drefer, scanqa, sqa3d, vsibench."
+            "--benchmark",
+            help="rooms, scanrefer, nr3d, sr3d, multi3drefer, scanqa, sqa3d, vsibench, scenefun3d.",
         ),
     ] = "rooms",
     split: Annotated[
@@ -121,6 +122,10 @@ def evaluate(
         items = room_items(store, split, rooms, TASKS if task is None else (task,))  # pyright: ignore
     elif annotations is None:
         raise UsageError(f"--benchmark {benchmark} needs --annotations, the benchmark's own file.")
+    elif benchmark == "scenefun3d":
+        from scene_r1_cli.evaluation.scenefun3d import visit_items
+
+        items = visit_items(annotations, store)
     else:
         items = annotated_items(
             benchmark, annotations, store, split=split, gt_boxes=gt_boxes, scannet_root=scannet_root

@@ -8,15 +8,26 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.logging import RichHandler
+from typing import TYPE_CHECKING, Any
 
 from scene_r1_cli.errors import SceneR1Error
 
-_stderr = Console(stderr=True, highlight=False)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@cache
+def _console() -> Console:
+    """Rich on stderr. Loading it takes longer than a short command, so only a terminal gets it."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() or "FORCE_COLOR" in os.environ
 
 
 def print_json(data: Mapping[str, Any]) -> None:
@@ -41,7 +52,10 @@ def print_markdown(text: str) -> None:
 
 def note(text: str) -> None:
     """A line for people on stderr; ``text`` is shown as it is, never read as markup."""
-    _stderr.print(text, markup=False, soft_wrap=True)
+    if _on_terminal():
+        _console().print(text, markup=False, soft_wrap=True)
+    else:
+        print(text, file=sys.stderr)
 
 
 def next_step(command: str) -> None:
@@ -51,17 +65,23 @@ def next_step(command: str) -> None:
 
 def print_error(error: SceneR1Error) -> None:
     """A known error: one sentence, then what to do."""
-    _stderr.print("error: ", style="bold red", end="")
-    note(error.message)
+    _headed("error: ", error.message)
     if error.hint:
         note(f"  {error.hint}")
 
 
 def print_bug(error: Exception) -> None:
     """An error nobody foresaw."""
-    _stderr.print("bug in scener1: ", style="bold red", end="")
-    note(f"{type(error).__name__}: {error}")
+    _headed("bug in scener1: ", f"{type(error).__name__}: {error}")
     note("  Run again with --debug to see where, and please report it with that output.")
+
+
+def _headed(head: str, text: str) -> None:
+    if _on_terminal():
+        _console().print(head, style="bold red", end="")
+        note(text)
+    else:
+        note(f"{head}{text}")
 
 
 @contextmanager
@@ -70,7 +90,7 @@ def logging_to(log_path: Path | None, *, quiet: bool = False) -> Iterator[None]:
     root = logging.getLogger("scene_r1_cli")
     root.setLevel(logging.INFO)
     handlers: list[logging.Handler] = []
-    to_people = RichHandler(console=_stderr, show_time=False, show_path=False, markup=False)
+    to_people = _handler_for_people()
     to_people.setLevel(logging.ERROR if quiet else logging.WARNING)
     handlers.append(to_people)
     if log_path is not None:
@@ -88,13 +108,23 @@ def logging_to(log_path: Path | None, *, quiet: bool = False) -> Iterator[None]:
             handler.close()
 
 
+def _handler_for_people() -> logging.Handler:
+    if _on_terminal():
+        from rich.logging import RichHandler
+
+        return RichHandler(console=_console(), show_time=False, show_path=False, markup=False)
+    plain = logging.StreamHandler(sys.stderr)
+    plain.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    return plain
+
+
 @contextmanager
 def stage_status(title: str) -> Iterator[Callable[[str], None]]:
     """A spinner that names the stage being computed; silent when stderr is no terminal."""
-    if not _stderr.is_terminal or "CI" in os.environ:
+    if not _on_terminal() or "CI" in os.environ:
         yield lambda stage: None
         return
-    with _stderr.status(title) as status:
+    with _console().status(title) as status:
         yield lambda stage: status.update(f"{title}: {stage}")
 
 
@@ -106,15 +136,18 @@ def note_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    _stderr.print(table)
+    _console().print(table)
 
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[..., None]]:
     """A bar with rate and ETA; call with the number done and maybe a word. Silent without a terminal."""
+    if not _on_terminal():
+        yield lambda done, word="": None
+        return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=title, file=sys.stderr, disable=not _stderr.is_terminal) as bar:
+    with tqdm(total=total, desc=title, file=sys.stderr) as bar:
 
         def update(done: int, word: str = "") -> None:
             if word:

@@ -46,6 +46,14 @@ def preprocess(
     fps: Annotated[
         float | None, typer.Option("--fps", min=0.01, help="Frames kept a second.", show_default="2")
     ] = None,
+    sharpness: Annotated[
+        str | None,
+        typer.Option(
+            "--sharpness",
+            help="How the sharpest is told: bytes (size of the image), or pixels (decoded; slow).",
+            show_default="bytes",
+        ),
+    ] = None,
     depth: Annotated[str | None, typer.Option("--depth", help="z16 or png.", show_default="z16")] = None,
     in_place: Annotated[
         bool | None,
@@ -93,18 +101,22 @@ def preprocess(
         raise UsageError("--split takes the official lists of ScanNet; other captures have none.")
     flags = {
         "frames.fps": fps,
+        "frames.sharpness": sharpness,
         "frames.depth": depth,
         "frames.in_place": in_place,
         "frames.video": video,
     }
     settings = load_settings(PreprocessConfig, files=config or (), sets=sets or (), flags=flags)
-    captures, missing = work.choose_captures(work.find_captures(place, format_name), split, scene or ())
+    found = work.find_captures(place, format_name)
+    captures, missing = work.choose_captures(found, split, scene or ())
     if not captures:
         raise InputError(f"{place} holds none of the scenes asked for.")
     with output.logging_to(None):
         read = [read_annotations(path) for path in annotations or ()]
         if read and format_name != "scannet":
-            raise UsageError("--annotations are of ScanNet's objects; other captures have none.")
+            raise UsageError(
+                "--annotations are of ScanNet's objects; SceneFun3D's lie in each visit, others have none."
+            )
         out = (store or DEFAULT_STORE) / format_name
         with _Progress(len(captures)) as progress:
             summary = work.preprocess(
@@ -121,6 +133,7 @@ def preprocess(
     for scene_id in missing:
         summary.failures[scene_id] = f"{place} has no such scene"
     data = _as_json(summary, out, read, dry_run)
+    data["annotated_scenes_not_there"] = work.absent_scenes(found, read)
     if dry_run:
         data["free_bytes"] = work.free_bytes(out)
     if as_json:
@@ -182,7 +195,7 @@ def _as_json(summary: Summary, out: Path, sets: list[AnnotationSet], dry_run: bo
         "bytes": sum(report.num_bytes for report in reports),
         "skipped_frames": dict(summary.skipped().most_common()),
         "labels": {
-            name: {**counts, "unusable rows": faults.get(name, 0)}
+            name: {"unusable rows": faults.get(name, 0), **counts}
             for name, counts in summary.labels().items()
         },
         "annotation_faults": [fault for item in sets for fault in item.faults],
@@ -217,6 +230,9 @@ def _tell(summary: Summary, data: dict[str, Any], sets: list[AnnotationSet]) -> 
     for report in list(summary.reports.values())[:MAX_LISTED]:
         for line in report.notes:
             output.note(f"{report.scene_id}: {line}")
+    for name, scenes in data["annotated_scenes_not_there"].items():
+        listed = ", ".join(scenes[:MAX_LISTED]) + (", …" if len(scenes) > MAX_LISTED else "")
+        output.note(f"{name} is about {len(scenes)} scenes that are not here: {listed}")
     for item in sets:
         for fault in item.faults[:MAX_LISTED]:
             output.note(fault)

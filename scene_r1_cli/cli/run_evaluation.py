@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scene_r1_cli.cli import output
-from scene_r1_cli.errors import InputError
+from scene_r1_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from scene_r1_cli.config import GroundConfig
@@ -74,7 +74,15 @@ def predict_and_report(
                     of_step.finish("done")
         about = about_run(settings, oracles[0], rows[oracles[0]])
         steps = {oracle: rows[oracle] for oracle in oracles[1:] if oracle}
-        failed = _report(items, rows[oracles[0]], run, about, frame_source, steps, as_json=as_json)
+        masks = None
+        if items.visits:
+            from scene_r1_cli.evaluation.element_masks import write_masks
+
+            voxel_m = settings.lifting.voxel_m
+            masks, about["queries without a mask"] = write_masks(items, run, rows[oracles[0]], voxel_m)
+        failed = _report(
+            items, rows[oracles[0]], run, about, frame_source, steps, as_json=as_json, masks=masks
+        )
         status = "failed items" if failed else "done"
     except KeyboardInterrupt:
         output.note(f"go on with: scener1 {' '.join(sys.argv[1:])} --out {run.path} --resume")
@@ -106,7 +114,11 @@ def rescore(
     from scene_r1_cli.evaluation.summary import joined_about
     from scene_r1_cli.run_dir import RunDir
 
-    rows = _rows_of(paths)
+    masks = None
+    if items.visits:
+        items, rows, masks = _masks_of(items, paths)
+    else:
+        rows = _rows_of(paths)
     runs = [RunDir(path, resume=True) for path in paths if path.is_dir()]
     about = joined_about([(one.read_metrics() or {}).get("about") for one in runs])
     steps: dict[str, list[dict[str, Any]]] = {}
@@ -118,9 +130,25 @@ def rescore(
         run.start("evaluate", settings.model_dump(mode="json"), sys.argv[1:])
         for row in rows:
             run.append_prediction(row)
-    _report(items, rows, run, about, frame_source, steps, as_json=as_json)
+    _report(items, rows, run, about, frame_source, steps, as_json=as_json, masks=masks)
     if run is not None:
         run.finish("done")
+
+
+def _masks_of(items: ItemSet, paths: list[Path]) -> tuple[ItemSet, list[dict[str, Any]], Path]:
+    """Queries, rows and masks of a submission folder of SceneFun3D, or of a run that made one."""
+    from scene_r1_cli.evaluation.scenefun3d import submitted
+    from scene_r1_cli.run_dir import RunDir
+
+    folder = paths[0]
+    if len(paths) > 1 or not folder.is_dir():
+        raise UsageError(
+            "For scenefun3d, --predictions takes one run or folder with <visit>_<desc>.txt files."
+        )
+    if (folder / "run.json").is_file():
+        run = RunDir(folder, resume=True)
+        return items, run.read_predictions(), run.submission_dir
+    return *submitted(items, folder), folder
 
 
 def _report(
@@ -132,14 +160,15 @@ def _report(
     steps: dict[str, list[dict[str, Any]]],
     *,
     as_json: bool,
+    masks: Path | None = None,
 ) -> int:
-    """Score, store, print; returns how many queries failed."""
+    """Score, store, print; returns how many queries failed. ``masks`` is a submission of SceneFun3D."""
     from scene_r1_cli.evaluation.report import write_evaluation_report
     from scene_r1_cli.evaluation.submission import submission
     from scene_r1_cli.evaluation.summary import summarize
     from scene_r1_cli.evaluation.tables import markdown
 
-    report, matched, scored = summarize(items, rows, about, frame_source, steps)
+    report, matched, scored = summarize(items, rows, about, frame_source, steps, masks)
     table = markdown(report)
     if run is not None:
         run.write_metrics(report, table)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,22 @@ THRESHOLDS = {
     )
 }
 FORMAT = 1
+MAX_UNKNOWN_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The annotated objects of one capture.
+
+    Attributes:
+        maps: Makes the pictures that show where they are.
+        truths: Their true boxes by ``object_id``.
+        min_image_share: An object that covers less of the image is not visible.
+    """
+
+    maps: Callable[[], InstanceMaps]
+    truths: Mapping[int, ObjectTruth]
+    min_image_share: float = supervision.MIN_IMAGE_SHARE
 
 
 def label_scene(
@@ -53,7 +71,7 @@ def label_scene(
     config: LabelsConfig,
     made_from: str,
 ) -> dict[str, dict[str, int]]:
-    """Write ``labels/<set>.parquet`` of a prepared scene, with a ``.json`` beside it that says how.
+    """Label a scene of ScanNet; see ``write_label_sets``.
 
     Args:
         source: ScanNet's folder of the scene, or its ``.sens``.
@@ -61,14 +79,41 @@ def label_scene(
         sets: Annotations of this scene by set.
         config: Where objects are looked for.
         made_from: Fingerprint of the prepared scene.
+    """
+    scene_dir = source if source.is_dir() else source.parent
+
+    def annotated(scene: Scene) -> Annotated:
+        return Annotated(partial(instance_maps, scene, scene_dir, config), _truths(scene_dir))
+
+    return write_label_sets(source, "scannet", folder, sets, config, made_from, annotated)
+
+
+def write_label_sets(
+    source: Path,
+    format_name: str,
+    folder: Path,
+    sets: Mapping[str, Sequence[Annotation]],
+    config: LabelsConfig,
+    made_from: str,
+    annotated: Callable[[Scene], Annotated],
+) -> dict[str, dict[str, int]]:
+    """Write ``labels/<set>.parquet`` of a prepared scene, with a ``.json`` beside it that says how.
+
+    Args:
+        source: The capture.
+        format_name: Its format, a key of SOURCES.
+        folder: The prepared scene.
+        sets: Annotations of this scene by set.
+        config: Where objects are looked for.
+        made_from: Fingerprint of the prepared scene and what else decides its objects.
+        annotated: Finds the objects of the opened capture.
 
     Returns:
         Per set: ``queries`` written, and what was left out by reason.
 
     Raises:
-        InputError: Neither instance pictures nor an annotated mesh can be read.
+        InputError: The objects' places in the capture cannot be read.
     """
-    scene_dir = source if source.is_dir() else source.parent
     counts: dict[str, dict[str, int]] = {}
     wanted: dict[str, Sequence[Annotation]] = {}
     prints = {
@@ -82,20 +127,21 @@ def label_scene(
             counts[name] = stored
     if not wanted:
         return counts
-    scene = open_scene(source, "scannet")
+    scene = open_scene(source, format_name)
+    objects = annotated(scene)
     prepared = open_scene(folder, "prepared")
     asked = {object_id for rows in wanted.values() for row in rows for object_id in row.object_ids}
     indices = _labelled_frames(prepared)
     seen, failed = (
-        visibility_of(scene, indices, instance_maps(scene, scene_dir, config), asked) if asked else ({}, 0)
+        visibility_of(scene, indices, objects.maps(), asked, objects.min_image_share) if asked else ({}, 0)
     )
-    truths = _truths(scene_dir)
+    thresholds = THRESHOLDS | {"MIN_IMAGE_SHARE": objects.min_image_share}
     for name, rows in wanted.items():
-        labels, counts[name] = make_labels(rows, seen, truths)
+        labels, counts[name] = make_labels(rows, seen, objects.truths)
         if failed:
             counts[name]["frames without instances"] = failed
         write_labels(folder / "labels" / f"{name}.parquet", labels)
-        manifest = {"fingerprint": prints[name], "thresholds": THRESHOLDS, "counts": counts[name]}
+        manifest = {"fingerprint": prints[name], "thresholds": thresholds, "counts": counts[name]}
         write_json(
             folder / "labels" / f"{name}.json", manifest | {"settings": config.model_dump(mode="json")}
         )
@@ -117,7 +163,11 @@ def instance_maps(scene: Scene, scene_dir: Path, config: LabelsConfig) -> Instan
 
 
 def visibility_of(
-    scene: Scene, frame_indices: Iterable[int], maps: InstanceMaps, asked: set[int]
+    scene: Scene,
+    frame_indices: Iterable[int],
+    maps: InstanceMaps,
+    asked: set[int],
+    min_image_share: float = supervision.MIN_IMAGE_SHARE,
 ) -> tuple[dict[int, Visibility], int]:
     """When and where objects are visible.
 
@@ -126,6 +176,7 @@ def visibility_of(
         frame_indices: Frames to look at, rising.
         maps: What they show.
         asked: ``object_id`` of the objects.
+        min_image_share: See ``find_visibility``.
 
     Returns:
         Visibility by ``object_id``, without objects that are never visible; and how many frames could not
@@ -148,7 +199,7 @@ def visibility_of(
                 views[object_id].append(view)
     period_s = float(np.median(np.diff(list(times.values())))) if len(times) > 1 else 1.0
     found = {
-        object_id: find_visibility(seen, times, period_s, scene.color_camera.size_wh)
+        object_id: find_visibility(seen, times, period_s, scene.color_camera.size_wh, min_image_share)
         for object_id, seen in views.items()
     }
     return {
@@ -174,6 +225,13 @@ def make_labels(
         unknown = [item for item in row.object_ids if truths and item not in truths]
         if unknown:
             counts["unknown object"] += 1
+            if counts["unknown object"] <= MAX_UNKNOWN_TOLD:
+                logger.warning(
+                    "%s, query %s: object %d is not in the scene's annotation",
+                    row.scene_id,
+                    row.query_id,
+                    unknown[0],
+                )
             continue
         hidden = [item for item in row.object_ids if item not in seen]
         if hidden and not row.answers:

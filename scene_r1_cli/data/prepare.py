@@ -16,7 +16,7 @@ import numpy as np
 
 from scene_r1_cli import __version__
 from scene_r1_cli.data.room_marker import RECIPE
-from scene_r1_cli.data.scene_surface import read_segments
+from scene_r1_cli.data.segments import read_segments
 from scene_r1_cli.data.sources import open_scene, scannet
 from scene_r1_cli.data.sources.assemble import folder_name
 from scene_r1_cli.data.sources.encoded import EncodedFrames, encoded_frames, png_of_z16
@@ -318,12 +318,23 @@ def _copy_frames(
             sampled[row] = False
             lost.append(SkippedFrame(index, error.message.rstrip(".")))
             continue
-        (folder / "color" / f"{index}{suffix}").write_bytes(color)
-        (folder / "depth" / f"{index}{DEPTH_SUFFIXES[config.depth]}").write_bytes(depth)
+        _write_new(f"{folder}/color/{index}{suffix}", color)
+        _write_new(f"{folder}/depth/{index}{DEPTH_SUFFIXES[config.depth]}", depth)
         num_bytes += len(color) + len(depth)
     if not sampled.any():
         raise InputError(f"{scene.path} has no frame whose images can be read: {lost[0].reason}.")
     return replace(table, sampled=sampled), lost, num_bytes
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """Write a file with three system calls; a buffered file takes twice as many, for half a million files."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)
 
 
 def _write_video(scene: Scene, table: FrameTable, path: Path, config: FramesConfig) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from scene_r1_cli.data.annotations import Annotation, AnnotationSet
 from scene_r1_cli.data.prepare import Capture, SceneReport, capture_of, plan_scene, prepare_scene
 from scene_r1_cli.data.sources import SOURCES
+from scene_r1_cli.data.sources.incomplete import what_is_missing
 from scene_r1_cli.data.sources.prepared import SCENE_FILE, read_record
 from scene_r1_cli.data.sources.scannet import SCANS_FOLDERS
 from scene_r1_cli.data.splits import scannet_split
@@ -84,6 +85,8 @@ def find_captures(root: Path, source: str) -> list[Capture]:
     paths = _scannet_captures(root) if source == "scannet" else list(_matching(root, source, MAX_DEPTH))
     captures = sorted((capture_of(path, source) for path in paths), key=lambda item: item.scene_id)
     if not captures:
+        if missing := what_is_missing(root):
+            raise InputError(*missing)
         raise InputError(
             f"{root} holds no capture of the format {source}.",
             f"It looks like: {SOURCES[source].looks_like}.",
@@ -158,6 +161,9 @@ def preprocess(
         )
         for capture in captures
     ]
+    if workers > 1 or executor == "ray":
+        # The longest first, so that none of them is begun when the others end.
+        jobs.sort(key=lambda job: -_num_bytes(job.capture))
     summary = Summary()
     for job, outcome in run_jobs(_run, jobs, workers=workers, executor=executor, ray_address=ray_address):
         scene_id = job.capture.scene_id
@@ -191,13 +197,37 @@ def _run(job: SceneJob) -> SceneReport:
     if job.dry_run:
         return plan_scene(job.capture, job.folder, job.config.frames)
     report = prepare_scene(job.capture, job.folder, job.config.frames)
-    if not job.annotations:
+    is_visit = job.capture.source == "scenefun3d" and _is_annotated(job.capture.path)
+    if not (job.annotations or is_visit):
         return report
+    made_from = read_record(job.folder)["fingerprint"]
+    if is_visit:
+        from scene_r1_cli.data.label_visit import label_visit
+
+        labels, faults = label_visit(job.capture.path, job.folder, job.config.labels, made_from)
+        return replace(report, labels=labels, notes=(*report.notes, *faults))
     from scene_r1_cli.data.label_scene import label_scene
 
-    made_from = read_record(job.folder)["fingerprint"]
     labels = label_scene(job.capture.path, job.folder, job.annotations, job.config.labels, made_from)
     return replace(report, labels=labels)
+
+
+def _is_annotated(visit: Path) -> bool:
+    """A visit of SceneFun3D brings its annotation along; a test visit and a single video have none."""
+    return all((visit / f"{visit.name}_{name}.json").is_file() for name in ("annotations", "descriptions"))
+
+
+def _num_bytes(capture: Capture) -> int:
+    """Size of a ``.sens``; 0 for what lies in many files."""
+    path = capture.path
+    return sum(item.stat().st_size for item in ([path] if path.is_file() else path.glob("*.sens")))
+
+
+def absent_scenes(captures: Sequence[Capture], sets: Sequence[AnnotationSet]) -> dict[str, list[str]]:
+    """Scenes that annotation files name and that are not among the captures, by the file's name."""
+    there = {capture.scene_id for capture in captures}
+    absent = {item.path.name: sorted(item.by_scene().keys() - there) for item in sets}
+    return {name: scenes for name, scenes in absent.items() if scenes}
 
 
 def _scannet_captures(root: Path) -> list[Path]:

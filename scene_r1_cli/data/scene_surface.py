@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import zipfile
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from scene_r1_cli.config import SurfaceConfig
 from scene_r1_cli.data.room_marker import is_room
+from scene_r1_cli.data.segments import read_segments
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import pixel_rays
 from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
@@ -208,13 +208,6 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
         raise InputError(f"{segments_path} has {len(segments)} segments for {len(vertices)} vertices.")
     numbered = np.unique(segments, return_inverse=True)[1].astype(np.int32)
     return SceneSurface(transform_points(world_from_scan, vertices).astype(np.float32), numbered, "scannet")
-
-
-def read_segments(path: Path) -> np.ndarray:
-    """(V,) int64 segment of every vertex. Raises the errors of its reader."""
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False).astype(np.int64)
-    return np.asarray(json.loads(path.read_bytes())["segIndices"], dtype=np.int64)
 
 
 def _load(path: Path) -> SceneSurface | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_room, split_seeds
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.types import Scene
@@ -49,6 +48,9 @@ def resolve_scene(name: str, store: Path, source: str | None = None) -> Scene:
 
 def demo_room(number: int, store: Path) -> Scene:
     """The ``number``-th held-out room (modulo the test seeds), made on first use and kept in the store."""
+    # What makes rooms takes longer to load than everything else here.
+    from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_room, split_seeds
+
     seeds = split_seeds("test")
     return open_scene(make_room(seeds[number % len(seeds)], store / "rooms", DEMO_OPTIONS).path)
 

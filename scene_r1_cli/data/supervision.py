@@ -23,6 +23,9 @@ SPECK_SHARE = 0.04
 MIN_IMAGE_SHARE = 0.0012
 """An object that covers less of the image than this is not visible (1,500 pixels of 1296 x 968)."""
 
+ELEMENT_MIN_IMAGE_SHARE = 0.0001
+"""The same for handles, knobs and switches, which are small: 276 pixels of 1920 x 1440."""
+
 MIN_VISIBILITY = 0.25
 """A frame that shows less of the object than this, relative to the best frame, does not show it."""
 
@@ -144,6 +147,7 @@ def find_visibility(
     frame_times_s: Mapping[int, float],
     period_s: float,
     image_wh: tuple[int, int],
+    min_image_share: float = MIN_IMAGE_SHARE,
 ) -> Visibility | None:
     """When an object is visible, and its key frames.
 
@@ -152,6 +156,7 @@ def find_visibility(
         frame_times_s: Time of every frame that was looked at, by frame index.
         period_s: Time between those frames.
         image_wh: Size of the colour image.
+        min_image_share: An object that covers less of the image is not visible.
 
     Returns:
         None if no frame shows the object well enough.
@@ -161,7 +166,7 @@ def find_visibility(
     # The second-best view is the measure, so that one odd frame does not decide.
     surfaces = np.sort([view.surface_m2 for view in views])
     best = surfaces[-min(2, len(surfaces))]
-    min_area = MIN_IMAGE_SHARE * image_wh[0] * image_wh[1]
+    min_area = min_image_share * image_wh[0] * image_wh[1]
     shown = {
         view.frame_index: (view, min(1.0, view.surface_m2 / best))
         for view in views

@@ -31,7 +31,7 @@ from scene_r1_cli.types import Box3D
 Task = Literal["ground", "qa"]
 GROUNDING = ("scanrefer", "nr3d", "sr3d", "multi3drefer")
 QUESTIONS = ("scanqa", "sqa3d", "vsibench")
-BENCHMARKS = ("rooms", *GROUNDING, *QUESTIONS)
+BENCHMARKS = ("rooms", *GROUNDING, *QUESTIONS, "scenefun3d")
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
 
 
@@ -70,6 +70,7 @@ class ItemSet:
         truth_source: Where true boxes come from, for the report.
         notes: What a person should know, for the report.
         boxes: True boxes of all objects by (scene_id, object_id), where a source of them is given.
+        visits: Folder of every visit with its laser scan, of SceneFun3D.
     """
 
     benchmark: str
@@ -78,6 +79,7 @@ class ItemSet:
     truth_source: str
     notes: tuple[str, ...] = ()
     boxes: Mapping[tuple[str, int], Box3D] = field(default_factory=dict)
+    visits: Mapping[str, Path] = field(default_factory=dict)
 
 
 def room_items(store: Path, split: str, count: int, tasks: Sequence[Task]) -> ItemSet:
@@ -258,7 +260,5 @@ def _question_set(query_id: str) -> str:
 
 def check_benchmark(name: str) -> None:
     """Raises UsageError for a name that is no benchmark."""
-    if name == "scenefun3d":
-        raise UsageError("SceneFun3D needs masks on its laser scans, which scener1 does not write yet.")
     if name not in BENCHMARKS:
         raise UsageError(f"--benchmark takes {', '.join(BENCHMARKS)}, not {name!r}.")

@@ -66,7 +66,8 @@ def stage_lost(one: Scored) -> str:
     scores = one.scores
     if one.item.task == "qa":
         return RIGHT if scores and max(scores.values()) > 0 else "answer"
-    if scores.get("mean_iou", scores.get("acc_at_0.25", 1.0)) >= WRONG_IOU:
+    iou = next((scores[name] for name in ("mean_iou", "acc_at_0.25", "mask_iou") if name in scores), 1.0)
+    if iou >= WRONG_IOU:
         return RIGHT
     if scores.get("span_iou", 1.0) < SPAN_MISSED:
         return "span"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from scene_r1_cli.config import GroundConfig
-from scene_r1_cli.evaluation import ngrams
+from scene_r1_cli.evaluation import ngrams, scenefun3d
 from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predictions import Matched, match, unaligned_guess
 from scene_r1_cli.evaluation.run import seconds_per_stage
@@ -74,6 +75,7 @@ def summarize(
     about: Mapping[str, Any],
     frame_source: str,
     ladder: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    masks: Path | None = None,
 ) -> tuple[dict[str, Any], Matched, list[Scored]]:
     """Score predictions and say what they are.
 
@@ -83,17 +85,25 @@ def summarize(
         about: See ``about_run``.
         frame_source: See ``with_views``.
         ladder: Predictions with truth in place of the first stages, by the last of them.
+        masks: Folder of a submission, of SceneFun3D, whose figures are of masks.
 
     Returns:
         Content of ``metrics.json``, the joined predictions, and each query's scores.
     """
     matched = match(rows, items.items)
-    scored = score(items, matched)
-    report = metrics(items, scored)
+    scored, faults = score(items, matched), list(matched.faults)
+    if masks is None:
+        report = metrics(items, scored)
+    else:
+        found, damaged = scenefun3d.overlaps_by_query(items, masks)
+        faults += damaged
+        scored = scenefun3d.with_mask_iou(scored, found)
+        report = metrics(items, scored)
+        scenefun3d.add_average_precision(report, items, found)
     notes = [*report["notes"], *_not_scored(scored), unaligned_guess(matched, items.items)]
-    notes += matched.faults[:MAX_FAULTS]
-    if len(matched.faults) > MAX_FAULTS:
-        notes.append(f"and {len(matched.faults) - MAX_FAULTS} more such predictions (metrics.json lists all)")
+    notes += faults[:MAX_FAULTS]
+    if len(faults) > MAX_FAULTS:
+        notes.append(f"and {len(faults) - MAX_FAULTS} more such predictions (metrics.json lists all)")
     report["about"] = {"frames": frame_source, **about}
     if items.benchmark in RULES:
         report["about"]["rules"] = RULES[items.benchmark]
@@ -104,7 +114,7 @@ def summarize(
     if ladder:
         report["ladder"], told = _ladder(items, rows, ladder)
         notes += told
-    report["faults"] = list(matched.faults)
+    report["faults"] = faults
     report["notes"] = [note for note in notes if note]
     return report, matched, scored
 
@@ -120,7 +130,7 @@ def _not_scored(scored: Sequence[Scored]) -> list[str]:
 
 
 def _is_scored(row: Scored) -> bool:
-    boxes = ("mean_iou", "f1_at_0.25", "acc_by_distance")
+    boxes = ("mean_iou", "f1_at_0.25", "acc_by_distance", "mask_iou")
     return bool(row.scores) if row.item.task == "qa" else any(name in row.scores for name in boxes)
 
 

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 TITLES = {
+    "ap": "AP (.50 to .90)",
+    "ap_50": "AP50",
+    "ap_25": "AP25",
+    "recall": "recall (.50 to .90)",
+    "recall_50": "recall at .50",
+    "recall_25": "recall at .25",
+    "mask_iou": "mean IoU of the best mask",
     "mean_iou": "mean IoU",
     "acc_at_0.25": "Acc@0.25",
     "acc_at_0.50": "Acc@0.5",

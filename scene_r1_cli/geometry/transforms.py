@@ -30,13 +30,21 @@ def invert(a_from_b: np.ndarray) -> np.ndarray:
 
 def is_rigid(a_from_b: np.ndarray, tolerance: float = 1e-2) -> bool:
     """True if finite, right-handed, orthonormal within ``tolerance`` and within 10 km of the origin."""
-    if a_from_b.shape != (4, 4) or not np.isfinite(a_from_b).all():
-        return False
-    rotation = a_from_b[:3, :3]
-    if np.abs(rotation).max() > 2 or np.abs(a_from_b[:3, 3]).max() > 1e4:
-        return False
-    orthonormal = np.abs(rotation @ rotation.T - np.eye(3)).max() < tolerance
-    return bool(orthonormal and np.linalg.det(rotation) > 0)
+    return a_from_b.shape == (4, 4) and bool(are_rigid(a_from_b[None], tolerance)[0])
+
+
+def are_rigid(a_from_b: np.ndarray, tolerance: float = 1e-2) -> np.ndarray:
+    """(N,) bool of (N, 4, 4); see ``is_rigid``."""
+    rotation, translation = a_from_b[:, :3, :3], a_from_b[:, :3, 3]
+    # Limits first, so that no product of wild numbers overflows.
+    usable = np.isfinite(a_from_b).all(axis=(1, 2))
+    usable[usable] = (np.abs(rotation[usable]).max(axis=(1, 2)) <= 2) & (
+        np.abs(translation[usable]).max(axis=1) <= 1e4
+    )
+    kept = rotation[usable]
+    apart = np.abs(kept @ kept.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    usable[usable] = (apart < tolerance) & (np.linalg.det(kept) > 0)
+    return usable
 
 
 def rotation_about_z(yaw_rad: float) -> np.ndarray:

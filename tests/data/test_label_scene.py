@@ -80,7 +80,7 @@ def test_key_frames_are_frames_that_were_kept(room, prepared):
     assert shown <= kept
 
 
-def test_several_objects_none_and_unknown_ones(room, prepared):
+def test_several_objects_none_and_unknown_ones(room, prepared, caplog):
     first, second = list(own_labels(room))[:2]
     rows = [
         ask(room, first, second, number=1),
@@ -88,7 +88,9 @@ def test_several_objects_none_and_unknown_ones(room, prepared):
         ask(room, 240, number=3),
         ask(room, answers=("yes",), number=4),
     ]
-    counts = label_scene(room, prepared, {"several": rows}, LabelsConfig(), "several")["several"]
+    with caplog.at_level("WARNING"):
+        counts = label_scene(room, prepared, {"several": rows}, LabelsConfig(), "several")["several"]
+    assert f"{room.name}, query q3: object 240 is not in the scene's annotation" in caplog.text
     both, none, question = read_labels(prepared / "labels" / "several.parquet")
     assert counts == {"queries": 3, "unknown object": 1}
     assert both.object_id is None
@@ -151,6 +153,15 @@ def test_a_member_that_claims_gigabytes_is_not_inflated(tmp_path):
     (tmp_path / "bomb.zip").write_bytes(buffer.getvalue())
     with pytest.raises(InputError, match="claims"):
         InstancePictures(tmp_path / "bomb.zip", (6, 4)).read(0)
+
+
+def test_a_member_that_holds_more_than_it_claims_is_damaged(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"instance-filt/0.png": bytes(50_000)})
+    data = path.read_bytes()
+    # Both places that state the size: it claims 64 bytes now.
+    path.write_bytes(data.replace((50_000).to_bytes(4, "little"), (64).to_bytes(4, "little")))
+    with pytest.raises(InputError, match=r"damaged|not a readable image"):
+        InstancePictures(path, (6, 4)).read(0)
 
 
 def test_no_zip_is_told(tmp_path):

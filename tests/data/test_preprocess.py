@@ -1,9 +1,10 @@
 """Many captures to a store."""
 
+import numpy as np
 import pytest
 
 from scene_r1_cli.data.annotations import Annotation, AnnotationSet
-from scene_r1_cli.data.preprocess import choose_captures, find_captures, preprocess
+from scene_r1_cli.data.preprocess import absent_scenes, choose_captures, find_captures, preprocess
 from scene_r1_cli.data.splits import scannet_split
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.preprocess_config import FramesConfig, PreprocessConfig
@@ -75,6 +76,32 @@ def test_a_scene_whose_annotation_is_missing_fails_with_its_name(root, tmp_path)
     summary = preprocess(find_captures(root, "scannet"), tmp_path / "store", CONFIG, sets)
     assert sorted(summary.reports) == ["scene0000_00", "scene0001_00"]
     assert "_vh_clean_2.ply is missing" in summary.failures["scene0002_00"]
+
+
+def test_annotated_scenes_that_are_not_there_are_named(root, tmp_path):
+    rows = [Annotation(name, "1_1", "the chair", (1,)) for name in ("scene0707_00", "scene0001_00")]
+    sets = [AnnotationSet("scanrefer", tmp_path / "a.json", tuple(rows), ())]
+    assert absent_scenes(find_captures(root, "scannet"), sets) == {"a.json": ["scene0707_00"]}
+
+
+def test_labels_and_the_list_of_scenes_are_read_by_datasets(root, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = (Annotation("scene0000_00", "q", "is it red?", (), ("yes",)),)
+    sets = [AnnotationSet("scanqa", tmp_path / "a.json", rows, ())]
+    store = tmp_path / "store"
+    # One scene with a damaged frame: the counts of skipped frames have different keys.
+    transforms = {2: np.full((4, 4), -np.inf)}
+    captures.write_test_sens(root / "scans" / "scene0001_00" / "scene0001_00.sens", 4, transforms)
+    summary = preprocess(find_captures(root, "scannet"), store, CONFIG, sets)
+    assert summary.failures == {}
+    options = {"split": "train", "cache_dir": str(tmp_path / "cache")}
+    labels = datasets.load_dataset("parquet", data_files=str(store / "*" / "labels" / "*.parquet"), **options)
+    assert labels["text"] == ["is it red?"]
+    assert labels["answers"] == [["yes"]]
+    scenes = datasets.load_dataset("json", data_files=str(store / "scenes.jsonl"), **options)
+    assert scenes["scene_id"] == ["scene0000_00", "scene0001_00", "scene0002_00"]
+    frames = datasets.load_dataset("parquet", data_files=str(store / "*" / "frames.parquet"), **options)
+    assert len(frames) == 11
 
 
 def test_a_dry_run_writes_nothing(root, tmp_path):

@@ -39,7 +39,8 @@ class AnnotationSet:
     """One annotation file.
 
     Attributes:
-        name: ``scanrefer``, ``nr3d``, ``sr3d``, ``multi3drefer``, ``scanqa``, ``sqa3d`` or ``vsibench``.
+        name: ``scanrefer``, ``nr3d``, ``sr3d``, ``multi3drefer``, ``scanqa``, ``sqa3d``, ``vsibench`` or
+            ``scenefun3d``.
         path: The file.
         rows: Usable rows, in order.
         faults: One sentence for each row that is not.
@@ -88,10 +89,11 @@ def read_annotations(path: Path) -> AnnotationSet:
             name, parse, rows = "scanqa", questions.scanqa_row, list(data)
         else:
             raise InputError(f"{path} is no annotation file that scener1 knows.", f"Known are {KNOWN}.")
-    return _parsed(name, path, parse, rows)
+    return parsed(name, path, parse, rows)
 
 
-def _parsed(name: str, path: Path, parse: Any, rows: Sequence[Any]) -> AnnotationSet:
+def parsed(name: str, path: Path, parse: Any, rows: Sequence[Any]) -> AnnotationSet:
+    """Rows as annotations; one that ``parse`` refuses, or whose id is there already, is a fault."""
     usable: list[Annotation] = []
     faults: list[str] = []
     seen: set[tuple[str, str]] = set()

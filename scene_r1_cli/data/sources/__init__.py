@@ -15,12 +15,14 @@ from scene_r1_cli.data.sources import (
     record3d,
     redwood,
     scannet,
+    scenefun3d,
     scenezoo_datasets,
     stray,
     tsdf,
     tum,
     video_folder,
 )
+from scene_r1_cli.data.sources.incomplete import what_is_missing
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
@@ -53,6 +55,11 @@ SOURCES = {
     "polycam": Source(polycam.matches, polycam.open_polycam, "keyframes/ of a raw export (Polycam)"),
     "nerfstudio": Source(
         nerfstudio.matches, nerfstudio.open_nerfstudio, "transforms.json with depth_file_path (nerfstudio)"
+    ),
+    "scenefun3d": Source(
+        scenefun3d.matches,
+        scenefun3d.open_scenefun3d,
+        "a visit with <visit>_laser_scan.ply and <video>/hires_wide/ (SceneFun3D)",
     ),
     "video": Source(
         video_folder.matches, video_folder.open_video_folder, "video.mp4 depth/ trajectory.log intrinsic.txt"
@@ -93,5 +100,7 @@ def _detect(path: Path) -> str:
             return name
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"{path} is an empty folder.", "Give the folder of an RGB-D capture.")
+    if missing := what_is_missing(path):
+        raise InputError(*missing)
     formats = "; ".join(f"{name}: {candidate.looks_like}" for name, candidate in SOURCES.items())
     raise InputError(f"{path} is no capture that scener1 knows.", f"Known are {formats}.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.gravity import estimate_world_from_scan
-from scene_r1_cli.geometry.transforms import is_rigid
+from scene_r1_cli.geometry.transforms import are_rigid
 from scene_r1_cli.types import Camera, Frame, FrameReader, Scene, SkippedFrame
 
 DEFAULT_FPS = 30.0
@@ -36,17 +36,23 @@ def split_usable(
     Raises:
         InputError: No frame is usable; the commonest reason is told.
     """
+    rows = list(rows)
+    transforms = np.full((len(rows), 4, 4), np.nan)
+    for number, (_, transform) in enumerate(rows):
+        if not isinstance(transform, str):
+            transforms[number] = transform
+    finite, rigid = np.isfinite(transforms).all(axis=(1, 2)).tolist(), are_rigid(transforms).tolist()
     frames, skipped = [], []
     for number, (frame_index, transform) in enumerate(rows):
         if isinstance(transform, str):
             skipped.append(SkippedFrame(frame_index, transform))
-        elif not np.isfinite(transform).all():
+        elif not finite[number]:
             skipped.append(SkippedFrame(frame_index, "camera transform is not finite"))
-        elif not is_rigid(transform):
+        elif not rigid[number]:
             skipped.append(SkippedFrame(frame_index, "camera transform is not a rotation with translation"))
         else:
             time_s = frame_index / DEFAULT_FPS if timestamps_s is None else float(timestamps_s[number])
-            frames.append(Frame(frame_index, time_s, np.asarray(transform, dtype=np.float64)))
+            frames.append(Frame(frame_index, time_s, transforms[number]))
     if not frames:
         reason, count = Counter(item.reason for item in skipped).most_common(1)[0] if skipped else ("none", 0)
         raise InputError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 
 from scene_r1_cli.data.sources.image_folder import MILLIMETRES_PER_METRE
@@ -74,6 +73,8 @@ class PixelEncoder:
 
 def encode_jpeg(image_rgb: np.ndarray) -> bytes:
     """(H, W, 3) uint8 to JPEG."""
+    import cv2
+
     ok, data = cv2.imencode(".jpg", image_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert ok
     return data.tobytes()
@@ -86,6 +87,8 @@ def encode_z16(depth_raw: np.ndarray) -> bytes:
 
 def png_of_z16(data: bytes, size_wh: tuple[int, int], name: str) -> bytes:
     """16-bit PNG of a zlib-compressed depth image. Raises InputError when it is damaged."""
+    import cv2
+
     raw = decode_depth_raw(data, size_wh, True, name)
     ok, png = cv2.imencode(".png", raw, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])
     if not ok:

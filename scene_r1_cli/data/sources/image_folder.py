@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from scene_r1_cli.data.sources.assemble import FrameRow, camera_from_matrix, read_matrix
@@ -86,6 +85,8 @@ class ImageFolderReader:
         sure_path = self._confidence.get(frame_index)
         if sure_path is None:
             return raw
+        import cv2
+
         sure = cv2.imdecode(np.frombuffer(read_bytes(sure_path), np.uint8), cv2.IMREAD_GRAYSCALE)
         if sure is None or sure.shape != raw.shape:
             raise InputError(f"{sure_path} is no confidence picture of depth's size.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zlib
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -31,6 +30,9 @@ def decode_color(data: bytes, size_wh: SizeWh, name: str) -> np.ndarray:
             f"{name} is {_size(found)}, but the capture's colour images are {_size(size_wh)}.",
             "Colour and depth may differ from each other in size, but not from frame to frame.",
         )
+    # Here and in the other readers: a .sens is copied without it, and it takes long to load.
+    import cv2
+
     # Intrinsics belong to the pixels as stored: an EXIF orientation must not turn them.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -44,6 +46,8 @@ def decode_depth_image(data: bytes, size_wh: SizeWh, name: str) -> np.ndarray:
     found = encoded_size(data, name)
     if found != size_wh:
         raise InputError(f"{name} is {_size(found)}, but the capture's depth images are {_size(size_wh)}.")
+    import cv2
+
     decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.ndim != 2 or decoded.dtype != np.uint16:
         raise InputError(f"{name} is not a 16-bit grey image; depth is read from 16-bit PNG or PGM.")

@@ -36,7 +36,10 @@ def open_record3d(path: Path) -> Scene:
     """
     try:
         archive = zipfile.ZipFile(path)
-        data = json.loads(archive.read("metadata"))
+        metadata = archive.getinfo("metadata")
+        if metadata.file_size > MAX_MEMBER_BYTES:
+            raise ValueError(f"its metadata claim {metadata.file_size} bytes")
+        data = json.loads(archive.read(metadata))
         poses = np.array(data["poses"], dtype=np.float64).reshape(-1, 7)
         # Apple's matrices lie column by column.
         matrix = np.array(data["K"], dtype=np.float64).reshape(3, 3).T

@@ -23,6 +23,9 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.transforms import invert
 from scene_r1_cli.types import Camera, Clock, Scene
 
+MIN_CONFIDENCE = 2
+"""ARKit's 0 low, 1 medium, 2 high; only the highest is kept."""
+
 _FOCAL_SPREAD_TOLD = 0.002
 _CAMERA_ITEMS = ("rgb_intrinsics", "depth_intrinsics", "world_to_camera")
 
@@ -36,6 +39,7 @@ class ZooDataset(NamedTuple):
         depth_in_root: Folders from the data set's root down to a scene.
         has_timestamps: Whether its frames have times.
         frame_sources: Which of its image streams to take, the first that a scene has; empty if it has one.
+        confidence: A file or folder in a scene that says how sure the sensor was; empty if there is none.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ZooDataset(NamedTuple):
     depth_in_root: int
     has_timestamps: bool
     frame_sources: tuple[dict[str, str], ...] = ()
+    confidence: str = ""
 
 
 DATASETS = {
@@ -55,9 +60,12 @@ DATASETS = {
         2,
         True,
         ({"source": "wide", "depth_type": "lowres"}, {"source": "mov"}, {"source": "lowres_wide"}),
+        "confidence",
     ),
     "3rscan": ZooDataset("3rscan", "sequence.zip", 1, False),
-    "multiscan": ZooDataset("multiscan", "{scene_id}.depth.zlib", 1, True),
+    "multiscan": ZooDataset(
+        "multiscan", "{scene_id}.depth.zlib", 1, True, confidence="{scene_id}.confidence.zlib"
+    ),
     "matterport3d": ZooDataset(
         "matterport3d", "undistorted_camera_parameters", 1, False, ({"source": "undistorted"},)
     ),
@@ -99,7 +107,8 @@ def open_zoo_scene(path: Path, source: str) -> Scene:
     frames, skipped = split_usable(path, _rows(batch), timestamps_s)
     with _told_as_input_error(path, source):
         color_camera, depth_camera, notes = _cameras(get_frames, batch)
-    reader = ZooReader(get_frames, path, source)
+    is_told = bool(known.confidence) and (path / known.confidence.format(scene_id=scene_id)).exists()
+    reader = ZooReader(get_frames, path, source, has_confidence=is_told)
     # Their annotations live in the scan's own axes, which are kept where they prove upright.
     world_from_scan, gravity = level_world(depth_camera, frames, reader, keep_upright=True)
     return build_scene(
@@ -122,22 +131,27 @@ def open_zoo_scene(path: Path, source: str) -> Scene:
 class ZooReader:
     """Decodes frames through scenezoo, one at a time: its readers are not made for several threads."""
 
-    def __init__(self, get_frames: partial, path: Path, source: str) -> None:
+    def __init__(self, get_frames: partial, path: Path, source: str, *, has_confidence: bool = False) -> None:
         self._get_frames, self._path, self._source = get_frames, path, source
+        self._depth_items = ("depth", "confidence_maps") if has_confidence else ("depth",)
         self._lock = threading.Lock()
 
     def read_color(self, frame_index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB. Raises InputError when unreadable."""
-        return self._read(frame_index, "rgb")
+        return self._read(frame_index, "rgb")[0]
 
     def read_depth(self, frame_index: int) -> np.ndarray:
-        """(h, w) float32 metres, 0 = no reading. Raises InputError when unreadable."""
-        depth_m = self._read(frame_index, "depth").astype(np.float32)
-        return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
+        """(h, w) float32 metres, 0 = no reading or one not sure. Raises InputError when unreadable."""
+        depth_m, *sure = self._read(frame_index, *self._depth_items)
+        usable = np.isfinite(depth_m) & (depth_m > 0)
+        if sure:
+            usable &= sure[0] >= MIN_CONFIDENCE
+        return np.where(usable, depth_m, 0).astype(np.float32)
 
-    def _read(self, frame_index: int, item: str) -> np.ndarray:
+    def _read(self, frame_index: int, *items: str) -> list[np.ndarray]:
         with self._lock, _told_as_input_error(self._path, self._source):
-            return getattr(self._get_frames(indices=[int(frame_index)], items=(item,)), item)[0]
+            batch = self._get_frames(indices=[int(frame_index)], items=items)
+            return [getattr(batch, item)[0] for item in items]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from scene_r1_cli.data.sources.assemble import (
@@ -108,6 +107,8 @@ class StrayReader:
         else:
             raw = self._read_npy(path)
         depth_m = depth_to_metres(raw, MILLIMETRES_PER_METRE)
+        import cv2
+
         sure_path = self._path / "confidence" / f"{frame_index:06d}.png"
         sure = cv2.imread(str(sure_path), cv2.IMREAD_UNCHANGED) if sure_path.is_file() else None
         if sure is not None and sure.shape == depth_m.shape:

@@ -30,7 +30,9 @@ MAX_APART_S = 0.02
 
 def matches(path: Path) -> bool:
     """A folder with a video and depth, or with a video and a trajectory: what is missing is then told."""
-    return _video(path) is not None and any((path / name).exists() for name in ("depth", LOG, ROWS))
+    parts = any((path / name).exists() for name in ("depth", LOG, ROWS))
+    # A recording of Stray Scanner that lacks its odometry is no plain folder.
+    return _video(path) is not None and parts and not (path / "camera_matrix.csv").is_file()
 
 
 def open_video_folder(path: Path) -> Scene:

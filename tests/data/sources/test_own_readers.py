@@ -11,6 +11,7 @@ import pytest
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from scene_r1_cli.data.preprocess import find_captures
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.sources.trajectory import nearest, transforms_of
 from scene_r1_cli.data.sources.upright import quarter_turns_upright, turned_camera
@@ -292,6 +293,45 @@ def test_a_damaged_file_is_named(tmp_path, write, file, damage, told):
     with pytest.raises(InputError, match=told) as caught:
         open_scene(path)
     assert file in caught.value.message
+
+
+def test_metadata_that_claim_gigabytes_are_not_inflated(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.r3d", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata", bytes(65 * 2**20))
+    with pytest.raises(InputError, match=r"a\.r3d is no readable Record3D file: its metadata claim 68157440"):
+        open_scene(tmp_path / "a.r3d")
+
+
+@pytest.mark.parametrize(
+    ("write", "missing", "told", "tool"),
+    [
+        (write_tum, "groundtruth.txt", r"no groundtruth\.txt \(camera transforms\)", "Open3D"),
+        (write_tum, "depth.txt", r"no depth\.txt \(depth\)", "Record3D"),
+        (write_redwood, "trajectory.log", "has colour and depth, but no camera transforms", "COLMAP"),
+        (write_redwood, "depth", r"no depth \(depth\)", "Record3D"),
+        (write_stray, "odometry.csv", r"no odometry\.csv \(camera transforms\)", "Open3D"),
+        (captures.write_exported, "pose", r"no pose \(camera transforms\)", "Open3D"),
+        (captures.write_exported, "depth", r"no depth \(depth\)", "RealSense"),
+    ],
+)
+def test_a_capture_without_transforms_or_depth_says_how_to_get_them(tmp_path, write, missing, told, tool):
+    write(tmp_path / "walk")
+    (tmp_path / "walk" / missing).rename(tmp_path / "away")
+    with pytest.raises(InputError, match=told) as caught:
+        open_scene(tmp_path / "walk")
+    assert tool in caught.value.hint
+    with pytest.raises(InputError, match=told):
+        find_captures(tmp_path / "walk", "redwood")
+
+
+def test_pictures_and_a_video_alone_are_told(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"x")
+    with pytest.raises(InputError, match="has pictures, but no depth"):
+        open_scene(tmp_path / "a")
+    write_video(tmp_path / "walk.mp4")
+    with pytest.raises(InputError, match="is a video alone"):
+        open_scene(tmp_path / "walk.mp4")
 
 
 @pytest.mark.parametrize(

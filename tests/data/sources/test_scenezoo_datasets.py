@@ -146,6 +146,22 @@ def test_frames_without_camera_are_counted_and_changing_intrinsics_told(tmp_path
     assert any("focal length differs between frames by 6.7%" in note for note in scene.notes)
 
 
+def test_depth_of_low_confidence_is_no_reading(tmp_path):
+    scene_dir = write_arkitscenes(tmp_path)
+    (scene_dir / "confidence").mkdir()
+    for path in (scene_dir / "lowres_depth").iterdir():
+        sure = np.full(captures.DEPTH.size_wh[::-1], 2, np.uint8)
+        sure[:, :8] = 1
+        cv2.imwrite(str(scene_dir / "confidence" / path.name), sure)
+    scene = open_scene(scene_dir)
+    plain = open_scene(write_arkitscenes(tmp_path / "without"))
+    depth_m, all_m = scene.read_depth(0), plain.read_depth(0)
+    # The pictures are turned, and confidence with them.
+    assert depth_m.shape == all_m.shape
+    assert (depth_m == 0).sum() - (all_m == 0).sum() > 0.9 * 8 * captures.DEPTH.size_wh[1]
+    assert (depth_m[depth_m > 0] == all_m[depth_m > 0]).all()
+
+
 def test_missing_metadata_is_told_and_nothing_is_downloaded(tmp_path):
     path = write_arkitscenes(tmp_path)
     (tmp_path / "raw" / "metadata.csv").unlink()

@@ -1,4 +1,6 @@
+import itertools
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -125,6 +127,102 @@ def test_any_damage_gives_frames_or_one_clear_error(tmp_path, sens_bytes, offset
     except InputError:
         return  # any other exception fails the test
     assert scene.frames
+
+
+# Every field of the header and of the first frame but the sensor's name: where it lies, what it is, how many.
+FIELDS = {
+    "version": (0, "<I", 1),
+    "sensor name length": (NAME_LENGTH, "<Q", 1),
+    "intrinsic_color": (MATRICES, "<f", 16),
+    "extrinsic_color": (MATRICES + 64, "<f", 16),
+    "intrinsic_depth": (MATRICES + 128, "<f", 16),
+    "extrinsic_depth": (MATRICES + 192, "<f", 16),
+    "codecs": (CODECS, "<i", 2),
+    "sizes": (SIZES, "<I", 4),
+    "depth_shift": (SHIFT, "<f", 1),
+    "frame count": (COUNT, "<Q", 1),
+    "camera_to_world": (FRAMES, "<f", 16),
+    "times": (FRAMES + 64, "<Q", 2),
+    "lengths": (FRAMES + 80, "<Q", 2),
+}
+VALUES = {
+    "<I": st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2**31, 2**32 - 1]),
+    "<i": st.integers(-(2**31), 2**31 - 1) | st.integers(-2, 4),
+    "<Q": st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**31, 2**32, 2**63, 2**64 - 1]),
+    "<f": st.floats(width=32),
+}
+
+
+def test_the_fields_are_all_of_them():
+    covered = [
+        (offset, offset + struct.calcsize(layout) * count) for offset, layout, count in FIELDS.values()
+    ]
+    gaps = [(end, start) for (_, end), (start, _) in itertools.pairwise(covered) if end != start]
+    assert gaps == [(NAME_LENGTH + 8, MATRICES)]
+    assert covered[-1][1] == FRAMES + 96
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@given(data=st.data())
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_value_of_a_field_gives_frames_or_errors_that_name_the_file(tmp_path, sens_bytes, name, data):
+    offset, layout, count = FIELDS[name]
+    place = data.draw(st.integers(0, count - 1))
+    damaged = bytearray(sens_bytes)
+    struct.pack_into(layout, damaged, offset + place * struct.calcsize(layout), data.draw(VALUES[layout]))
+    path = tmp_path / "scene0000_00.sens"
+    path.write_bytes(damaged)
+    errors = []
+    try:
+        scene = open_scene(path)
+        assert scene.frames
+        for frame in scene.frames:
+            scene.read_color(frame.frame_index)
+            scene.read_depth(frame.frame_index)
+    except InputError as error:  # any other exception fails the test
+        errors.append(error.message)
+    assert all("scene0000_00" in message for message in errors)
+
+
+@pytest.mark.parametrize(
+    ("offset", "layout", "value"),
+    [
+        (NAME_LENGTH, "<Q", 2**40),
+        (SIZES, "<I", 16384),
+        (SIZES + 8, "<I", 16384),
+        (COUNT, "<Q", 2**63),
+        (FRAMES + 80, "<Q", 2**50),
+        (FRAMES + 88, "<Q", 2**63),
+    ],
+)
+def test_absurd_counts_allocate_nothing(tmp_path, sens_bytes, offset, layout, value):
+    data = bytearray(sens_bytes)
+    struct.pack_into(layout, data, offset, value)
+    path = tmp_path / "scene0000_00.sens"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        scene = open_scene(path)
+        scene.read_color(scene.frames[0].frame_index)
+        scene.read_depth(scene.frames[0].frame_index)
+    except InputError:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 40 * 2**20
+
+
+def test_a_scan_of_colour_alone_says_that_there_is_no_depth(tmp_path):
+    path = captures.write_test_sens(tmp_path / "scene0000_00.sens", 3)
+    index, data = index_sens(path), bytearray(path.read_bytes())
+    for number in reversed(range(3)):
+        start, length = index.depth_range[number].tolist()
+        struct.pack_into("<Q", data, int(index.color_range[number, 0]) - 8, 0)
+        del data[start : start + length]
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="no colour or no depth image"):
+        open_scene(path)
 
 
 def test_depth_of_another_size_than_the_header_says(tmp_path, sens_bytes):
