@@ -19,6 +19,7 @@ from scene_r1_cli.cli import (
     rooms,
     train_grpo,
     train_sft,
+    view,
 )
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
@@ -53,6 +54,7 @@ app.command("ground")(ground.ground)
 app.command("qa")(qa.qa)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
+app.command("view")(view.view)
 app.command("preprocess")(preprocess.preprocess)
 app.command("rooms")(rooms.rooms)
 app.command("train-temporal")(train_grpo.train_temporal)

@@ -80,7 +80,7 @@ def qa(
         resume=resume,
         overwrite=overwrite,
     )
-    run.start("qa", settings.model_dump(mode="json"), sys.argv[1:])
+    run.start("qa", settings.model_dump(mode="json"), sys.argv[1:], opened)
     status, results = "interrupted", []
     try:
         with (
