@@ -229,7 +229,8 @@ class QueryDir:
         path = self.path / "vlm.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not splitlines: a text may hold U+2028, which it takes for an end of line.
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 class RunDir:

@@ -36,7 +36,6 @@ class FrameView:
         scene: The capture.
 
     Attributes:
-        handles: The frustums.
         boxes: 3D boxes drawn into the picture of the frame a person stands at.
     """
 
@@ -44,7 +43,19 @@ class FrameView:
         self._scene = scene
         self.boxes: Sequence[tuple[Box3D, Sequence[int]]] = ()
         self._standing: dict[int, int] = {}
-        self.handles = [self._add(server, index) for index in spread_frames(scene)]
+        self._shown = True
+        self._frustums = [self._add(server, index) for index in spread_frames(scene)]
+
+    def show(self, shown: bool) -> None:
+        """Show or hide the frustums; while somebody stands at a frame they would hang before its picture."""
+        self._shown = shown
+        for frustum in self._frustums:
+            frustum.visible = shown and not self._standing
+
+    def forget(self, client: viser.ClientHandle) -> None:
+        """A client has gone."""
+        self._standing.pop(client.client_id, None)
+        self.show(self._shown)
 
     def _add(self, server: viser.ViserServer, frame_index: int) -> viser.CameraFrustumHandle:
         camera = self._scene.color_camera
@@ -97,12 +108,14 @@ class FrameView:
             client.camera.look_at = position + world_from_camera[:3, 2]
             client.camera.fov = fov_that_shows(camera, client.camera.aspect)
         self._standing[client.client_id] = frame_index
+        self.show(self._shown)
 
     def leave(self, client: viser.ClientHandle) -> None:
         """Take the picture down and step back."""
-        frame_index = self._standing.pop(client.client_id, None)
+        frame_index = self._standing.get(client.client_id)
         if frame_index is None:
             return
+        self.forget(client)
         client.scene.remove_by_name("/standing")
         world_from_camera = self._scene.world_from_color_camera(frame_index)
         client.camera.up_direction = (0.0, 0.0, 1.0)

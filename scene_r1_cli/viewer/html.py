@@ -17,6 +17,7 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.run_dir import atomic_path, write_text
 
 DATA_SCRIPT = "data.js"
+CHUNK_SCRIPT = "data-{}.js"
 THREE = "three.min.js"
 
 
@@ -41,6 +42,7 @@ def write_page(
     values: Mapping[str, Any],
     *,
     data: Mapping[str, Any] | None = None,
+    chunks: Sequence[Any] = (),
     scripts: Sequence[str] = (),
 ) -> Path:
     """Write ``index.html`` with its scripts beside it.
@@ -52,6 +54,7 @@ def write_page(
         template: A file of ``viewer/templates``.
         values: What the template shows.
         data: What the scripts read as ``window.SCENER1``.
+        chunks: Data that the scripts load when it is asked for: ``window.SCENER1_CHUNKS[number]``.
         scripts: Files of ``viewer/static``, run in this order after the data.
 
     Returns:
@@ -65,6 +68,11 @@ def write_page(
     )
     if data is not None:
         write_text(folder / DATA_SCRIPT, f"window.SCENER1 = {_script_json(data)};\n")
+    for old in folder.glob(CHUNK_SCRIPT.format("*")):
+        old.unlink()
+    for number, chunk in enumerate(chunks):
+        text = f"(window.SCENER1_CHUNKS ||= [])[{number}] = {_script_json(chunk)};\n"
+        write_text(folder / CHUNK_SCRIPT.format(f"{number:03d}"), text)
     for name in scripts:
         with (
             atomic_path(folder / name) as partial,
@@ -90,8 +98,10 @@ def single_file(folder: Path) -> str:
     text = text.replace("media-src 'self' file:", "media-src data:")
     # What users wrote cannot match: quotes in it are escaped.
     scripts = re.findall(r'<script src="([^"]+)"></script>', text)
+    chunks = "".join(_inline_script(path) for path in sorted(folder.glob(CHUNK_SCRIPT.format("*"))))
     for name in scripts:
-        text = text.replace(f'<script src="{name}"></script>', _inline_script(folder / name))
+        after = chunks if name == DATA_SCRIPT else ""
+        text = text.replace(f'<script src="{name}"></script>', _inline_script(folder / name) + after)
     head, mark, scripted = text.partition("<script>")
     for name in dict.fromkeys(re.findall(r'(?<= src=")([^":]+)(?=")', head)):
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -106,7 +116,7 @@ def _inline_script(path: Path) -> str:
     return f"<script>{content}</script>\n"
 
 
-def _script_json(data: Mapping[str, Any]) -> str:
+def _script_json(data: Any) -> str:
     """JSON that cannot end its script, whatever the texts in it say."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

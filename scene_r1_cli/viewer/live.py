@@ -80,6 +80,7 @@ class LiveView:
         middle = np.median(points, axis=0) if len(points) else np.zeros(3)
         server.initial_camera.look_at = middle
         server.initial_camera.position = middle + np.array([3.0, 3.0, 3.5])
+        server.on_client_disconnect(self._frames.forget)
         server.scene.on_rect_select(modifier="shift")(self._on_box)
         self._show(len(self._found) - 1)
 
@@ -128,9 +129,10 @@ class LiveView:
         gui.add_button("Leave the frame").on_click(
             lambda event: self._frames.leave(event.client) if event.client else None
         )
-        for title, parts in (("Points", [surface]), ("Cameras", self._frames.handles)):
-            box = gui.add_checkbox(title, True)
-            box.on_update(lambda event, parts=parts: _set_visible(parts, event.target.value))
+        points = gui.add_checkbox("Points", True)
+        points.on_update(lambda _: setattr(surface, "visible", points.value))
+        cameras = gui.add_checkbox("Cameras", True)
+        cameras.on_update(lambda _: self._frames.show(cameras.value))
         gui.add_html(_paragraphs(HELP))
 
     def _on_choice(self, event: viser.GuiEvent) -> None:
@@ -187,11 +189,6 @@ def serve(host: str, port: int, label: str) -> viser.ViserServer:
         ) from error
     with contextlib.redirect_stdout(None):  # viser greets; stdout is for data
         return viser.ViserServer(host=host, port=port, label=label, verbose=False)
-
-
-def _set_visible(parts: Sequence[Any], visible: bool) -> None:
-    for part in parts:
-        part.visible = visible
 
 
 def _summary(row: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 /* Curves of a training run as SVG. window.SCENER1: steps, curves ({title, values}), window. */
 (function () {
   const data = window.SCENER1, place = document.getElementById("curves"), steps = data.steps;
-  const WIDTH = 420, HEIGHT = 220, LEFT = 48, RIGHT = 8, TOP = 8, BOTTOM = 24;
+  const WIDTH = 420, HEIGHT = 220, LEFT = 48, RIGHT = 18, TOP = 8, BOTTOM = 24;
 
   function svg(name, attributes, text) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
