@@ -38,10 +38,7 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--predictions",
-            help="Score these files or runs (shards are joined); --out keeps a report.",
-        ),
+        typer.Option("--predictions", help="Score this file or run instead; several (shards) are joined."),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -92,7 +89,6 @@ def evaluate(
     from scene_r1_cli.config_load import load_config
     from scene_r1_cli.data.store import CACHE_FOLDER, DEFAULT_STORE
     from scene_r1_cli.evaluation.items import annotated_items, check_benchmark, choose, in_subset, read_subset
-    from scene_r1_cli.run_dir import RunDir
 
     check_benchmark(benchmark)
     _check("--task", task, TASKS)
@@ -125,22 +121,13 @@ def evaluate(
     if predictions:
         from scene_r1_cli.evaluation.predictions import read_predictions
 
-        rows = read_predictions([_predictions_file(path) for path in predictions])
-        about = {"predictions": ", ".join(map(str, predictions))}
-        if out is None:
-            _report(items, rows, None, about, as_json=as_json)
-            return
-        run = RunDir(out, resume=resume, overwrite=overwrite)
-        run.start("evaluate", settings.model_dump(mode="json"), sys.argv[1:])
-        for row in rows:
-            run.append_prediction(row)
-        _report(items, rows, run, about, as_json=as_json)
-        run.finish("done")
-        output.next_step(f"open {run.path}/report/index.html")
+        files = [_predictions_file(path) for path in predictions]
+        _report(items, read_predictions(files), None, {}, as_json=as_json)
         return
     from scene_r1_cli.evaluation.run import predict, seconds_per_stage
     from scene_r1_cli.models.prompts import prompt_hash
     from scene_r1_cli.models.provider import Models
+    from scene_r1_cli.run_dir import RunDir
 
     models = None
     if workers <= 1 and executor == "local":
@@ -175,7 +162,7 @@ def evaluate(
         failed = _report(items, rows, run, about, as_json=as_json)
         status = "failed items" if failed else "done"
     except KeyboardInterrupt:
-        output.note(f"go on with: scener1 {' '.join(sys.argv[1:])} --out {run.path} --resume")
+        output.note(f"go on with: {output.command_again(sys.argv[1:], run.path, resume=True)}")
         raise
     finally:
         run.finish(status)

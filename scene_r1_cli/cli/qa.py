@@ -84,6 +84,7 @@ def qa(
     status, results = "interrupted", []
     try:
         with (
+            output.going_on(run.path),
             output.logging_to(run.log_path, quiet=quiet),
             output.progress_bar("questions", len(asked)) as update,
         ):

@@ -69,7 +69,11 @@ def run_query(
     artifacts = run.query(scene.scene_id, query.query_id)
     status = "interrupted"
     try:
-        with output.logging_to(run.log_path, quiet=quiet), output.stage_status(query.text) as on_stage:
+        with (
+            output.going_on(path),
+            output.logging_to(run.log_path, quiet=quiet),
+            output.stage_status(query.text) as on_stage,
+        ):
             result = ground_query(
                 scene,
                 query,
