@@ -234,7 +234,8 @@ class QueryDir:
         path = self.path / "vlm.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not splitlines: a text may hold U+2028, which it takes for an end of line.
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 class RunDir:
@@ -282,8 +283,10 @@ class RunDir:
             path, number = base.with_name(f"{base.name}-{number}"), number + 1
         return path
 
-    def start(self, command: str, config: Mapping[str, Any], argv: Sequence[str]) -> None:
-        """Record what is being run, before any work."""
+    def start(
+        self, command: str, config: Mapping[str, Any], argv: Sequence[str], scene: Scene | None = None
+    ) -> None:
+        """Record what is being run, and on which capture if it is one, before any work."""
         import yaml
 
         write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
@@ -292,6 +295,7 @@ class RunDir:
                 "schema_version": 1,
                 "command": command,
                 "argv": list(argv),
+                "scene_path": str(scene.path.resolve()) if scene else None,
                 "status": "running",
                 "started_at": _now(),
                 "finished_at": None,

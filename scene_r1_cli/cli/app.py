@@ -19,11 +19,14 @@ from scene_r1_cli.cli import (
     rooms,
     train_grpo,
     train_sft,
+    view,
 )
+from scene_r1_cli.cli.panels import INSPECT, PIPELINE, PROJECT, PanelGroup
 from scene_r1_cli.errors import SceneR1Error, SetupError
 
 app = typer.Typer(
     name="scener1",
+    cls=PanelGroup,
     help="Find an object in a 3D scene from a sentence and RGB-D video, and see why (Scene-R1).",
     epilog="First success, no download: scener1 demo",
     no_args_is_help=True,
@@ -49,21 +52,20 @@ def root(
     """Options of scener1 itself."""
 
 
-app.command("ground")(ground.ground)
-app.command("qa")(qa.qa)
-app.command("evaluate")(evaluate.evaluate)
-app.command("demo")(demo.demo)
-app.command("preprocess")(preprocess.preprocess)
-app.command("rooms")(rooms.rooms)
-app.command("train-temporal")(train_grpo.train_temporal)
-app.command("train-image")(train_grpo.train_image)
-app.command("train-qa")(train_grpo.train_qa)
-app.command("train-sft")(train_sft.train_sft)
-
-
-app.add_typer(manage.runs_app, name="runs")
-app.add_typer(manage.configs_app, name="configs")
-app.command("doctor")(manage.doctor)
+app.command("demo", rich_help_panel=PIPELINE)(demo.demo)
+app.command("ground", rich_help_panel=PIPELINE)(ground.ground)
+app.command("qa", rich_help_panel=PIPELINE)(qa.qa)
+app.command("preprocess", rich_help_panel=PIPELINE)(preprocess.preprocess)
+app.command("rooms", rich_help_panel=PIPELINE)(rooms.rooms)
+app.command("evaluate", rich_help_panel=PIPELINE)(evaluate.evaluate)
+app.command("train-temporal", rich_help_panel=PIPELINE)(train_grpo.train_temporal)
+app.command("train-image", rich_help_panel=PIPELINE)(train_grpo.train_image)
+app.command("train-qa", rich_help_panel=PIPELINE)(train_grpo.train_qa)
+app.command("train-sft", rich_help_panel=PIPELINE)(train_sft.train_sft)
+app.command("view", rich_help_panel=INSPECT)(view.view)
+app.add_typer(manage.runs_app, name="runs", rich_help_panel=INSPECT)
+app.add_typer(manage.configs_app, name="configs", rich_help_panel=PROJECT)
+app.command("doctor", rich_help_panel=PROJECT)(manage.doctor)
 
 
 def main() -> None:

@@ -30,6 +30,11 @@ def runs(incomplete: str) -> list[str]:
     return [path for path in found if path.startswith(incomplete)]
 
 
+def runs_and_scenes(incomplete: str) -> list[str]:
+    """What ``view`` takes."""
+    return runs(incomplete) + scenes(incomplete)
+
+
 def configs(incomplete: str) -> list[str]:
     """Configurations that are shipped, as ``configs list`` names them."""
     return [name for name in sorted(shipped_configs()) if name.startswith(incomplete)]

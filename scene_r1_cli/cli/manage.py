@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,7 +64,7 @@ def show_run(run: options.RunPath, as_json: options.AsJson = False) -> None:
         return
     for name in ("command", "status", "started_at", "finished_at", "scener1_version"):
         output.print_data(f"{name:16} {manifest[name]}")
-    output.print_data(f"{'typed':16} scener1 {' '.join(manifest['argv'])}")
+    output.print_data(f"{'typed':16} {shlex.join(['scener1', *manifest['argv']])}")
     if rows:
         output.print_data(f"{'predictions':16} {len(rows)}, {failed} failed")
     page = opened.report_dir / "index.html"
@@ -81,6 +82,8 @@ def export_run(
     Examples:
 
       scener1 runs export runs/2026-01-01_120000_ground_bed bed.html
+
+      scener1 runs export runs/temporal curves.html
     """
     from scene_r1_cli.run_dir import open_run, write_text
     from scene_r1_cli.viewer.html import single_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,29 @@ def _headed(head: str, text: str) -> None:
         note(text)
     else:
         note(f"{head}{text}")
+
+
+@contextmanager
+def going_on(out: Path | None = None, *, resume: bool = True) -> Iterator[None]:
+    """Where work can be stopped: Ctrl-C prints the command that goes on with it.
+
+    Args:
+        out: The run's folder, where it was chosen for the person.
+        resume: Whether going on takes ``--resume``; else the same command goes on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"go on with: {command_again(sys.argv[1:], out, resume=resume)}")
+        raise
+
+
+def command_again(argv: Sequence[str], out: Path | None, *, resume: bool) -> str:
+    """A command line that goes on with what ``argv`` began, quoted for a shell."""
+    words = [word for word in argv if word not in ("--resume", "--overwrite")]
+    if out is not None and not any(word == "--out" or word.startswith("--out=") for word in words):
+        words += ["--out", str(out)]
+    return shlex.join(["scener1", *words, *(["--resume"] if resume else [])])
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def preprocess(
     captures, missing = work.choose_captures(found, split, scene or ())
     if not captures:
         raise InputError(f"{place} holds none of the scenes asked for.")
-    with output.logging_to(None):
+    with output.going_on(resume=False), output.logging_to(None):
         read = [read_annotations(path) for path in annotations or ()]
         if read and format_name != "scannet":
             raise UsageError(

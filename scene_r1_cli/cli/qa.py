@@ -88,10 +88,11 @@ def qa(
         resume=resume,
         overwrite=overwrite,
     )
-    run.start("qa", settings.model_dump(mode="json"), sys.argv[1:])
+    run.start("qa", settings.model_dump(mode="json"), sys.argv[1:], opened)
     status, results = "interrupted", []
     try:
         with (
+            output.going_on(run.path),
             output.logging_to(run.log_path, quiet=quiet),
             output.progress_bar("questions", len(asked)) as update,
         ):

@@ -47,7 +47,7 @@ def rooms(
         "depth_size_wh": _size(depth_size, "--depth-size"),
     }
     room_options = RoomOptions(**{name: value for name, value in given.items() if value is not None})
-    with output.progress_bar("rooms", count) as update:
+    with output.going_on(resume=False), output.progress_bar("rooms", count) as update:
         summaries = make_rooms(out, split, count, room_options, update)
     if as_json:
         output.print_json(

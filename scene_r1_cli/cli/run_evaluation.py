@@ -85,7 +85,7 @@ def predict_and_report(
         )
         status = "failed items" if failed else "done"
     except KeyboardInterrupt:
-        output.note(f"go on with: scener1 {' '.join(sys.argv[1:])} --out {run.path} --resume")
+        output.note(f"go on with: {output.command_again(sys.argv[1:], run.path, resume=True)}")
         raise
     finally:
         run.finish(status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from scene_r1_cli.cli import output
 if TYPE_CHECKING:
     from scene_r1_cli.config import GroundConfig
     from scene_r1_cli.data.labels import Label
+    from scene_r1_cli.models.provider import Models
     from scene_r1_cli.pipeline import Given
     from scene_r1_cli.types import GroundingResult, Query, Scene
 
@@ -33,12 +34,15 @@ def run_query(
     cache: Path,
     any_scene: bool = False,
     overlay: bool = False,
+    models: Models | None = None,
+    argv: Sequence[str] | None = None,
 ) -> GroundingResult:
     """Ground one query in a run directory of its own, with report and, if there is a label, its truth.
 
     ``cache`` keeps what is made once per scene.
 
-    ``any_scene`` lets pocket see captures it was not made for; ``overlay`` adds a video to the report.
+    ``any_scene`` lets pocket see captures it was not made for; ``overlay`` adds a video to the report;
+    ``models`` are loaded already; ``argv`` is what is recorded as typed, if it was not.
     """
     from dataclasses import replace
 
@@ -56,16 +60,20 @@ def run_query(
         if not any_scene:
             check_scene(scene)
         check_query(query.text)
-    models = Models(config)
+    models = models or Models(config)
     # Load before the run directory is made: a model that cannot be loaded leaves nothing behind.
     models.load(with_vlm=not given.boxes_2d)
     path = out or RunDir.default_path(command, f"{scene.scene_id}-{query.query_id}")
     run = RunDir(path, resume=resume, overwrite=overwrite)
-    run.start(command, config.model_dump(mode="json"), sys.argv[1:])
+    run.start(command, config.model_dump(mode="json"), argv or sys.argv[1:], scene)
     artifacts = run.query(scene.scene_id, query.query_id)
     status = "interrupted"
     try:
-        with output.logging_to(run.log_path, quiet=quiet), output.stage_status(query.text) as on_stage:
+        with (
+            output.going_on(path),
+            output.logging_to(run.log_path, quiet=quiet),
+            output.stage_status(query.text) as on_stage,
+        ):
             result = ground_query(
                 scene,
                 query,

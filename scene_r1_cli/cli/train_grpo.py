@@ -180,7 +180,7 @@ def _train(
             )
         status = "done"
     except KeyboardInterrupt:
-        output.note(f"go on with: scener1 {' '.join(sys.argv[1:])} --out {run.path} --resume")
+        output.note(f"go on with: {output.command_again(sys.argv[1:], run.path, resume=True)}")
         raise
     finally:
         run.finish(status)

@@ -41,7 +41,8 @@ def train_sft(
         return
     from scene_r1_cli.training.pocket import train_pocket
 
-    checkpoint = train_pocket(settings, out, resume=resume, progress=_Reporter())
+    with output.going_on():
+        checkpoint = train_pocket(settings, out, resume=resume, progress=_Reporter())
     if as_json:
         output.print_json({"schema_version": 1, "checkpoint": str(checkpoint)})
     else:

@@ -44,7 +44,7 @@ def read_predictions(paths: Sequence[Path]) -> list[dict[str, Any]]:
             if path.suffix == ".json":
                 found = [_of_submission(row) for row in json.loads(text)]
             else:
-                found = [json.loads(line) for line in text.splitlines() if line.strip()]
+                found = [json.loads(line) for line in text.split("\n") if line.strip()]
             if not all(isinstance(row, dict) and "scene_id" in row for row in found):
                 raise ValueError("a row has no scene_id")
         except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predictions import Matched
 from scene_r1_cli.evaluation.score import Scored
 from scene_r1_cli.evaluation.tables import TITLES, plain, table_of, tables
-from scene_r1_cli.run_dir import RunDir
+from scene_r1_cli.run_dir import RunDir, slug
 from scene_r1_cli.serialize import box3d_from_json
 from scene_r1_cli.stages.report import write_jpeg
 from scene_r1_cli.types import Scene
@@ -20,6 +21,9 @@ from scene_r1_cli.viewer import drawing
 from scene_r1_cli.viewer.html import Picture, write_page
 
 MAX_PICTURES = 24
+CHUNK_ROWS = 100
+"""Queries whose details are loaded together."""
+
 SPAN_MISSED = 0.05
 WRONG_IOU = 0.25
 RIGHT = "right"
@@ -41,19 +45,22 @@ def write_evaluation_report(
         report: Content of ``metrics.json``.
         run: The run.
     """
-    rows = [_row(one, matched.rows.get(one.item.key)) for one in scored]
-    lost: dict[str, int] = {}
-    for row in rows:
-        lost[row["stage"]] = lost.get(row["stage"], 0) + 1
+    lost = Counter(stage_lost(one) for one in scored)
     values = {
         "report": report,
         "about": [(name, plain(value)) for name, value in report.get("about", {}).items()],
         "tables": [(title, *table_of(parts)) for title, parts in tables(report).items()],
-        "lost": sorted(lost.items(), key=lambda pair: -pair[1]),
-        "pictures": _pictures(items, matched, scored, run),
+        "lost": lost.most_common(),
+        "galleries": _galleries(items, matched, scored, run),
     }
+    details = [_detail(one, matched.rows.get(one.item.key)) for one in scored]
     return write_page(
-        run.report_dir, "evaluation.html", values, data={"rows": rows}, scripts=("evaluation.js",)
+        run.report_dir,
+        "evaluation.html",
+        values,
+        data={"rows": [_row(one) for one in scored], "chunk_rows": CHUNK_ROWS},
+        chunks=[details[first : first + CHUNK_ROWS] for first in range(0, len(details), CHUNK_ROWS)],
+        scripts=("evaluation.js",),
     )
 
 
@@ -74,17 +81,23 @@ def stage_lost(one: Scored) -> str:
     return "box" if scores.get("box_iou", 1.0) < WRONG_IOU else "lifting"
 
 
-def _row(one: Scored, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(one: Scored) -> dict[str, Any]:
+    """What the list of queries shows of each."""
+    return {
+        "scene_id": one.item.label.scene_id,
+        "query": one.item.label.text,
+        "stage": stage_lost(one),
+        "score": next(iter(one.scores.values()), None),
+    }
+
+
+def _detail(one: Scored, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a query shows when it is opened."""
     found = prediction or {}
     label = one.item.label
-    main = next(iter(one.scores.values()), None)
     reasons = (found.get("rationale") or {}).values()
     ends = [end for _, end in label.runs_s] + list(found.get("span_s") or ())
     return {
-        "scene_id": label.scene_id,
-        "query": label.text,
-        "stage": stage_lost(one),
-        "score": main,
         "scores": {TITLES.get(name, name): round(value, 4) for name, value in one.scores.items()},
         "failure": ": ".join(one.failure) if one.failure else None,
         "span_s": found.get("span_s"),
@@ -96,20 +109,31 @@ def _row(one: Scored, prediction: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _pictures(items: ItemSet, matched: Matched, scored: Sequence[Scored], run: RunDir) -> list[Picture]:
-    """Key frames of failed groundings with both boxes, evenly over the queries."""
-    wrong = [
-        (one, row)
-        for one in scored
-        if one.item.task == "ground"
-        and stage_lost(one) not in (RIGHT, "no prediction")
-        and (row := matched.rows.get(one.item.key)) is not None
-        and row.get("boxes_2d")
-    ]
-    step = max(1, -(-len(wrong) // MAX_PICTURES))
+def _galleries(
+    items: ItemSet, matched: Matched, scored: Sequence[Scored], run: RunDir
+) -> list[tuple[str, list[Picture]]]:
+    """Key frames of failed groundings with both boxes, by the stage that lost them, evenly over queries."""
+    wrong: dict[str, list[tuple[Scored, Mapping[str, Any]]]] = {}
+    for one in scored:
+        row = matched.rows.get(one.item.key)
+        stage = stage_lost(one)
+        if one.item.task == "ground" and stage != RIGHT and row is not None and row.get("boxes_2d"):
+            wrong.setdefault(stage, []).append((one, row))
+    galleries = []
+    for stage, pairs in sorted(wrong.items(), key=lambda item: -len(item[1])):
+        step = max(1, -(-len(pairs) * len(wrong) // MAX_PICTURES))
+        pictures = _pictures(items, pairs[::step], stage, run)
+        if pictures:
+            galleries.append((f"{stage}: {len(pictures)} of {len(pairs)}", pictures))
+    return galleries
+
+
+def _pictures(
+    items: ItemSet, pairs: Sequence[tuple[Scored, Mapping[str, Any]]], stage: str, run: RunDir
+) -> list[Picture]:
     pictures: list[Picture] = []
     opened: tuple[str, Scene] | None = None
-    for number, (one, row) in enumerate(wrong[::step]):
+    for number, (one, row) in enumerate(pairs):
         scene_id = one.item.label.scene_id
         try:
             if opened is None or opened[0] != scene_id:
@@ -117,9 +141,9 @@ def _pictures(items: ItemSet, matched: Matched, scored: Sequence[Scored], run: R
             image = _drawn(opened[1], one, row)
         except (InputError, KeyError):
             continue  # predictions can be scored without the captures; then there is nothing to show
-        name = f"failures/{number:03d}.jpg"
+        name = f"failures/{slug(stage)}-{number:03d}.jpg"
         write_jpeg(run.report_dir / name, image)
-        pictures.append(Picture(name, f"{stage_lost(one)}: {one.item.label.text} ({scene_id})"))
+        pictures.append(Picture(name, f"{one.item.label.text} ({scene_id})"))
     return pictures
 
 

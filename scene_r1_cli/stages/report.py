@@ -14,7 +14,7 @@ from scene_r1_cli.run_dir import QueryDir, RunDir, atomic_path
 from scene_r1_cli.serialize import masks_from_json, result_to_json
 from scene_r1_cli.types import Box3D, GroundingResult, Scene
 from scene_r1_cli.viewer import drawing
-from scene_r1_cli.viewer.html import PLOTLY, Picture, write_page
+from scene_r1_cli.viewer.html import THREE, Picture, write_page
 from scene_r1_cli.viewer.scene3d import view_3d
 
 _MAX_PICTURE_SIDE_PX = 960
@@ -86,12 +86,7 @@ def write_report(
     }
     view = view_3d(scene, artifacts.stored_points(), result.box3d, truth_box)
     return write_page(
-        run.report_dir,
-        "ground.html",
-        values,
-        data={"view3d": view},
-        scripts=("scene3d.js",),
-        loaded_later=(PLOTLY,),
+        run.report_dir, "ground.html", values, data={"view3d": view}, scripts=(THREE, "scene3d.js")
     )
 
 

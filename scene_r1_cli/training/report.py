@@ -12,7 +12,7 @@ import numpy as np
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.stages.report import write_jpeg
 from scene_r1_cli.training.grpo_data import PromptDataset
-from scene_r1_cli.viewer.html import PLOTLY, write_page
+from scene_r1_cli.viewer.html import write_page
 
 NUM_SAMPLES = 12
 SHEET_FRAMES = 12
@@ -114,9 +114,7 @@ def write_training_report(run: RunDir, title: str, start: str, status: str) -> P
         "samples": [samples[step] for step in sorted(samples)],
     }
     data = {"steps": [row["step"] for row in rows], "curves": curves, "window": window}
-    return write_page(
-        run.report_dir, "training.html", values, data=data, scripts=("training.js",), loaded_later=(PLOTLY,)
-    )
+    return write_page(run.report_dir, "training.html", values, data=data, scripts=("training.js",))
 
 
 def _finite(value: Any) -> float | None:

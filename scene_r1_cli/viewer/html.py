@@ -17,7 +17,8 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.run_dir import atomic_path, write_text
 
 DATA_SCRIPT = "data.js"
-PLOTLY = "plotly.min.js"
+CHUNK_SCRIPT = "data-{}.js"
+THREE = "three.min.js"
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def write_page(
     values: Mapping[str, Any],
     *,
     data: Mapping[str, Any] | None = None,
+    chunks: Sequence[Any] = (),
     scripts: Sequence[str] = (),
-    loaded_later: Sequence[str] = (),
 ) -> Path:
     """Write ``index.html`` with its scripts beside it.
 
@@ -53,8 +54,8 @@ def write_page(
         template: A file of ``viewer/templates``.
         values: What the template shows.
         data: What the scripts read as ``window.SCENER1``.
+        chunks: Data that the scripts load when it is asked for: ``window.SCENER1_CHUNKS[number]``.
         scripts: Files of ``viewer/static``, run in this order after the data.
-        loaded_later: Files that those scripts load; ``PLOTLY`` is plotly's own.
 
     Returns:
         Path of the page.
@@ -67,8 +68,17 @@ def write_page(
     )
     if data is not None:
         write_text(folder / DATA_SCRIPT, f"window.SCENER1 = {_script_json(data)};\n")
-    for name in (*scripts, *loaded_later):
-        _copy_script(name, folder / name)
+    for old in folder.glob(CHUNK_SCRIPT.format("*")):
+        old.unlink()
+    for number, chunk in enumerate(chunks):
+        text = f"(window.SCENER1_CHUNKS ||= [])[{number}] = {_script_json(chunk)};\n"
+        write_text(folder / CHUNK_SCRIPT.format(f"{number:03d}"), text)
+    for name in scripts:
+        with (
+            atomic_path(folder / name) as partial,
+            resources.as_file(resources.files("scene_r1_cli.viewer") / "static" / name) as source,
+        ):
+            shutil.copyfile(source, partial)
     used = [*([DATA_SCRIPT] if data is not None else []), *scripts]
     page = folder / "index.html"
     write_text(page, environment.get_template(template).render({**values, "scripts": used}))
@@ -88,10 +98,10 @@ def single_file(folder: Path) -> str:
     text = text.replace("media-src 'self' file:", "media-src data:")
     # What users wrote cannot match: quotes in it are escaped.
     scripts = re.findall(r'<script src="([^"]+)"></script>', text)
-    library = _inline_script(folder / PLOTLY) if (folder / PLOTLY).is_file() else ""
+    chunks = "".join(_inline_script(path) for path in sorted(folder.glob(CHUNK_SCRIPT.format("*"))))
     for name in scripts:
-        before = library if name == scripts[-1] else ""
-        text = text.replace(f'<script src="{name}"></script>', before + _inline_script(folder / name))
+        after = chunks if name == DATA_SCRIPT else ""
+        text = text.replace(f'<script src="{name}"></script>', _inline_script(folder / name) + after)
     head, mark, scripted = text.partition("<script>")
     for name in dict.fromkeys(re.findall(r'(?<= src=")([^":]+)(?=")', head)):
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -106,17 +116,9 @@ def _inline_script(path: Path) -> str:
     return f"<script>{content}</script>\n"
 
 
-def _script_json(data: Mapping[str, Any]) -> str:
+def _script_json(data: Any) -> str:
     """JSON that cannot end its script, whatever the texts in it say."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _copy_script(name: str, path: Path) -> None:
-    owner = "plotly.package_data" if name == PLOTLY else "scene_r1_cli.viewer.static"
-    package, _, folder = owner.rpartition(".")
-    source = resources.files(package) / folder / name
-    with atomic_path(path) as partial, resources.as_file(source) as file:
-        shutil.copyfile(file, partial)

@@ -14,7 +14,7 @@ from scene_r1_cli.geometry.transforms import transform_points
 from scene_r1_cli.types import Box3D, Scene
 
 MAX_FRAMES = 24
-MAX_SCENE_POINTS = 40_000
+MAX_SCENE_POINTS = 60_000
 MAX_OBJECT_POINTS = 8_000
 MAX_PATH_POINTS = 400
 VOXEL_M = 0.03
@@ -87,10 +87,7 @@ def _floats(points_m: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(points_m, dtype="<f4").tobytes()).decode()
 
 
-def _edges(box: Box3D) -> list[list[float] | None]:
-    """Corners of each edge, parted by None, which lifts the pen."""
+def _edges(box: Box3D) -> list[list[list[float]]]:
+    """The two ends of each edge."""
     corners = np.round(box3d_corners(box), 4).tolist()
-    line: list[list[float] | None] = []
-    for start, end in BOX_EDGES:
-        line += [corners[start], corners[end], None]
-    return line
+    return [[corners[start], corners[end]] for start, end in BOX_EDGES]

@@ -1,12 +1,16 @@
 """Every kind of bad input: one sentence, the right exit code, nothing written. Help is light."""
 
 import json
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
-from scene_r1_cli.cli.app import main
+from scene_r1_cli.cli.app import app, main
+from scene_r1_cli.cli.output import command_again
 from tests import captures
 
 NOT_FINITE = np.full((4, 4), -np.inf)
@@ -195,11 +199,32 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run, capture, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ground", "-h"], ["demo", "-h"], ["rooms", "-h"]])
-def test_help_shows_examples(run, arguments):
-    code, out, _err = run(*arguments)
+def commands(group=None, words=()):
+    """Words and object of every command, those of sub-groups too."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+@pytest.mark.parametrize("words", [words for words, _ in commands()], ids=" ".join)
+def test_help_of_every_command_shows_two_examples(run, words):
+    code, out, _err = run(*words, "-h")
     assert code == 0
-    assert "scener1 " in out
+    lines = out.partition("Examples:")[2].partition("Options:")[0].partition("Arguments:")[0].splitlines()
+    examples = [line for line in lines if line.startswith(("    scener1 ", "    accelerate "))]
+    assert len(examples) >= 2
+    assert all(f"{' '.join(words)} " in f"{line} " for line in examples)
+
+
+def test_commands_are_listed_by_what_they_are_for(run):
+    code, out, _err = run("-h")
+    titles = [line.rstrip(":") for line in out.splitlines() if line.endswith(":") and line[0] != " "]
+    assert (code, titles) == (0, ["Options", "Pipeline", "Inspect", "Project"])
+    for words, _command in commands():
+        assert f"\n  {words[0]} " in out
 
 
 def test_version(run):
@@ -235,3 +260,35 @@ def test_ctrl_c(run, capture, monkeypatch):
     monkeypatch.setattr("scene_r1_cli.data.store.resolve_scene", interrupt)
     code, out, _err = run("ground", "capture", "x")
     assert (code, out) == (130, "")
+
+
+def test_ctrl_c_tells_how_to_go_on(run, capture, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scene_r1_cli.pipeline.lift_points", interrupt)
+    code, out, err = run("ground", "capture", "the chair's leg", *BOX)
+    assert (code, out) == (130, "")
+    again = next(line for line in err.splitlines() if line.startswith("go on with: "))
+    words = shlex.split(again.removeprefix("go on with: "))
+    assert words[:4] == ["scener1", "ground", "capture", "the chair's leg"]
+    assert words[-1] == "--resume"
+    monkeypatch.undo()
+    monkeypatch.chdir(capture.parent)
+    code, out, err = run(*words[1:])
+    assert code in (0, 5)
+    assert Path(words[words.index("--out") + 1], "report", "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("argv", "out", "resume", "again"),
+    [
+        (["demo"], "runs/one", True, "scener1 demo --out runs/one --resume"),
+        (["demo", "--out", "x", "--overwrite"], "x", True, "scener1 demo --out x --resume"),
+        (["qa", "demo", "how many?", "--out=x"], "x", True, "scener1 qa demo 'how many?' --out=x --resume"),
+        (["preprocess", "--root", "a b"], None, False, "scener1 preprocess --root 'a b'"),
+        (["train-sft", "--config", "c", "--resume"], None, True, "scener1 train-sft --config c --resume"),
+    ],
+)
+def test_the_command_that_goes_on(argv, out, resume, again):
+    assert command_again(argv, Path(out) if out else None, resume=resume) == again

@@ -75,7 +75,7 @@ def of_table(path: Path) -> Found:
             raise InputError(f"{path} is no readable Parquet file: {error}.") from error
     else:
         try:
-            rows = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
+            rows = [json.loads(line) for line in read_text(path).split("\n") if line.strip()]
         except ValueError as error:
             raise InputError(f"{path} has a line that is no JSON: {error}.") from error
     if not rows:

@@ -1,11 +1,37 @@
 "use strict";
-/* The list of queries: filter, order, and more on demand. Rows are window.SCENER1.rows; text is never parsed as HTML. */
+/* The list of queries: filter, order, and more on demand. Rows are window.SCENER1.rows; what a query shows when it is
+   opened comes from a chunk that is loaded then (a script: browsers block fetch on file://). Text is never parsed as HTML. */
 (function () {
-  const rows = window.SCENER1.rows, PAGE = 50;
+  const rows = window.SCENER1.rows, CHUNK = window.SCENER1.chunk_rows, PAGE = 50;
   const list = document.getElementById("queries"), count = document.getElementById("count");
   const filter = document.getElementById("filter"), stage = document.getElementById("stage");
   const order = document.getElementById("order"), more = document.getElementById("more");
+  const loading = new Map();
   let chosen = [], shown = 0;
+  rows.forEach((row, number) => { row.number = number; });
+
+  function load(chunk) {
+    if (!loading.has(chunk)) {
+      loading.set(chunk, new Promise(function (resolve, reject) {
+        if ((window.SCENER1_CHUNKS || [])[chunk]) { resolve(); return; }
+        const script = document.createElement("script");
+        script.src = "data-" + String(chunk).padStart(3, "0") + ".js";
+        script.onload = resolve;
+        script.onerror = () => reject(new Error(script.src + " is missing beside this page."));
+        document.body.append(script);
+      }));
+    }
+    return loading.get(chunk);
+  }
+  async function open(row, place) {
+    const chunk = Math.floor(row.number / CHUNK);
+    try {
+      await load(chunk);
+      place.append(detail(window.SCENER1_CHUNKS[chunk][row.number % CHUNK]));
+    } catch (error) {
+      place.append(element("p", error.message, "failure"));
+    }
+  }
 
   for (const name of [...new Set(rows.map((row) => row.stage))].sort()) stage.add(new Option(name, name));
 
@@ -46,7 +72,7 @@
       head.append(element("span", (row.score === null ? "–" : row.score.toFixed(2)) + "  "), element("span", row.query + " "),
         element("span", row.stage, "tag"), element("span", " " + row.scene_id, "soft"));
       made.append(head);
-      made.addEventListener("toggle", function () { if (made.open && made.children.length === 1) made.append(detail(row)); });
+      made.addEventListener("toggle", () => open(row, made), { once: true });
       list.append(made);
     }
     shown = Math.min(shown + PAGE, chosen.length);

@@ -1,84 +1,170 @@
 "use strict";
-/* The scene in 3D: Plotly's view with buttons that a keyboard reaches. Data is window.SCENER1.view3d.
-   Plotly is large, so it is loaded once the page can be used. */
+/* The scene in 3D with three.js (version 149: the last whose classic script says nothing in the console; browsers
+   block module scripts on file://). Data is window.SCENER1.view3d; drawn only when something has changed. */
 (function () {
   const data = window.SCENER1 && window.SCENER1.view3d;
   const place = document.getElementById("view3d");
   if (!data || !place) return;
-
-  place.textContent = "drawing…";
-  window.addEventListener("load", function () {
-    if (window.Plotly) { place.textContent = ""; draw(); return; }
-    const library = document.createElement("script");
-    library.src = "plotly.min.js";
-    library.onload = function () { place.textContent = ""; draw(); };
-    library.onerror = function () { place.textContent = "plotly.min.js is missing beside this page."; };
-    setTimeout(() => document.body.append(library), 0);
-  });
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => new THREE.Color(style.getPropertyValue(name).trim());
 
   function decode(text, Kind) {
     const raw = atob(text), bytes = new Uint8Array(raw.length);
     for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
     return new Kind(bytes.buffer);
   }
-  function cloud(name, part, size) {
-    const values = decode(part.points, Float32Array), n = values.length / 3;
-    const x = new Float32Array(n), y = new Float32Array(n), z = new Float32Array(n);
-    for (let i = 0; i < n; i++) { x[i] = values[3 * i]; y[i] = values[3 * i + 1]; z[i] = values[3 * i + 2]; }
-    let color = part.color;
-    if (part.colors) {
-      const rgb = decode(part.colors, Uint8Array);
-      color = Array.from({ length: n }, (_, i) => `rgb(${rgb[3 * i]},${rgb[3 * i + 1]},${rgb[3 * i + 2]})`);
+  function cloud(part, size, plain) {
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.BufferAttribute(decode(part.points, Float32Array), 3));
+    if (part.colors) geometry.setAttribute("color", new THREE.BufferAttribute(decode(part.colors, Uint8Array), 3, true));
+    const look = part.colors ? { size, vertexColors: true } : { size, color: plain };
+    return new THREE.Points(geometry, new THREE.PointsMaterial(look));
+  }
+  function path(points, shade) {
+    const geometry = new THREE.BufferGeometry().setFromPoints(points.map((p) => new THREE.Vector3(...p)));
+    return new THREE.Line(geometry, new THREE.LineBasicMaterial({ color: shade }));
+  }
+  function frame(edges, shade) {
+    // Lines of WebGL are one pixel wide; thin sticks are seen.
+    const made = new THREE.Group(), material = new THREE.MeshBasicMaterial({ color: shade });
+    for (const [from, to] of edges) {
+      const start = new THREE.Vector3(...from), along = new THREE.Vector3(...to).sub(start);
+      const stick = new THREE.Mesh(new THREE.CylinderGeometry(0.012, 0.012, along.length(), 6), material);
+      stick.position.copy(start).addScaledVector(along, 0.5);
+      stick.quaternion.setFromUnitVectors(new THREE.Vector3(0, 1, 0), along.normalize());
+      made.add(stick);
     }
-    return { type: "scatter3d", mode: "markers", name, x, y, z, hoverinfo: "skip", marker: { size, color, opacity: 1 } };
+    return made;
   }
-  function line(name, xyz, color, width) {
-    const axis = (i) => xyz.map((p) => (p === null ? null : p[i]));
-    return { type: "scatter3d", mode: "lines", name, x: axis(0), y: axis(1), z: axis(2), hoverinfo: "name", line: { color, width } };
+
+  let renderer;
+  try {
+    renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
+  } catch (error) {
+    place.textContent = "This browser shows no 3D (WebGL): " + error.message;
+    return;
   }
+  renderer.outputEncoding = THREE.LinearEncoding;
+  THREE.ColorManagement.enabled = false;
+  const scene = new THREE.Scene(), camera = new THREE.PerspectiveCamera(45, 1, 0.05, 200);
+  camera.up.set(0, 0, 1);
+  const parts = [];
+  if (data.scene) parts.push(["scene", cloud(data.scene, 0.05)]);
+  if (data.object) parts.push(["object", cloud(data.object, 0.03, color("--box"))]);
+  if (data.predicted) parts.push(["box", frame(data.predicted, color("--predicted"))]);
+  if (data.truth) parts.push(["label", frame(data.truth, color("--truth"))]);
+  if (data.path) parts.push(["camera path", path(data.path, color("--soft"))]);
+  for (const [, part] of parts) scene.add(part);
+
+  const bounds = new THREE.Box3().setFromObject(scene), middle = bounds.getCenter(new THREE.Vector3());
+  const reach = Math.max(bounds.getSize(new THREE.Vector3()).length(), 0.5);
+  const looks = { corner: [0.8, 0.6], top: [-Math.PI / 2, 1.55], front: [-Math.PI / 2, 0.15], side: [0, 0.15] };
+  const view = { yaw: 0, pitch: 0, distance: 1, target: middle.clone() };
+  let asked = false;
+
   function draw() {
-    const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue(name).trim();
-    const traces = [];
-    if (data.scene) traces.push(cloud("scene", data.scene, 1.6));
-    if (data.object) traces.push(cloud("object", { points: data.object.points, color: color("--box") }, 2.4));
-    if (data.predicted) traces.push(line("box", data.predicted, color("--predicted"), 6));
-    if (data.truth) traces.push(line("label", data.truth, color("--truth"), 6));
-    if (data.path) traces.push(line("camera path", data.path, color("--soft"), 2));
-    const axis = { showbackground: false, gridcolor: color("--line"), color: color("--soft"), title: { text: "" } };
-    const looks = {
-      corner: { eye: { x: 1.1, y: 1.1, z: 1.0 } }, top: { eye: { x: 0.01, y: 0, z: 1.9 } },
-      front: { eye: { x: 0, y: -1.9, z: 0.3 } }, side: { eye: { x: 1.9, y: 0, z: 0.3 } },
-    };
-    const layout = {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-      scene: { aspectmode: "data", dragmode: "orbit", xaxis: axis, yaxis: axis, zaxis: axis, camera: looks.corner },
-    };
-    Plotly.newPlot(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false }).then(function () {
-      const controls = document.getElementById("controls3d");
-      traces.forEach(function (trace, index) {
-        const label = document.createElement("label"), box = document.createElement("input");
-        box.type = "checkbox"; box.checked = true;
-        box.addEventListener("change", () => Plotly.restyle(place, { visible: box.checked }, [index]));
-        label.append(box, " " + trace.name);
-        controls.append(label);
-      });
-      for (const [name, camera] of Object.entries(looks)) {
-        const button = document.createElement("button");
-        button.type = "button"; button.textContent = name;
-        button.addEventListener("click", () => Plotly.relayout(place, { "scene.camera": camera }));
-        controls.append(button);
-      }
-      for (const [name, factor] of [["closer", 0.75], ["farther", 1.33]]) {
-        const button = document.createElement("button");
-        button.type = "button"; button.textContent = name;
-        button.addEventListener("click", function () {
-          const eye = place._fullLayout.scene._scene.getCamera().eye;
-          Plotly.relayout(place, { "scene.camera.eye": { x: eye.x * factor, y: eye.y * factor, z: eye.z * factor } });
-        });
-        controls.append(button);
-      }
-      place.dataset.ready = "yes";
-    });
+    asked = false;
+    const level = Math.cos(view.pitch) * view.distance;
+    camera.position.set(level * Math.cos(view.yaw), level * Math.sin(view.yaw), Math.sin(view.pitch) * view.distance).add(view.target);
+    camera.lookAt(view.target);
+    renderer.render(scene, camera);
   }
+  function redraw() { if (!asked) { asked = true; requestAnimationFrame(draw); } }
+  function turn(yaw, pitch) {
+    view.yaw += yaw;
+    view.pitch = Math.min(1.55, Math.max(-1.55, view.pitch + pitch));
+    redraw();
+  }
+  function zoom(factor) { view.distance = Math.min(20 * reach, Math.max(0.2, view.distance * factor)); redraw(); }
+  function pan(right, up) {
+    const step = view.distance / place.clientHeight;
+    view.target.addScaledVector(new THREE.Vector3().setFromMatrixColumn(camera.matrix, 0), -right * step);
+    view.target.addScaledVector(new THREE.Vector3().setFromMatrixColumn(camera.matrix, 1), up * step);
+    redraw();
+  }
+  function look(name) {
+    [view.yaw, view.pitch] = looks[name];
+    view.distance = 1.05 * reach / Math.min(1, camera.aspect);
+    view.target.copy(middle);
+    redraw();
+  }
+  function focus() {
+    const part = parts.find(([name]) => name === "box" || name === "label");
+    const box = new THREE.Box3().setFromObject(part[1]);
+    box.getCenter(view.target);
+    view.distance = 3 * box.getSize(new THREE.Vector3()).length();
+    redraw();
+  }
+  function resize() {
+    const width = place.clientWidth, height = place.clientHeight;
+    renderer.setPixelRatio(Math.min(2, window.devicePixelRatio));
+    renderer.setSize(width, height);
+    camera.aspect = width / height;
+    camera.updateProjectionMatrix();
+    redraw();
+  }
+
+  const fingers = new Map();
+  let spread = 0;
+  const canvas = renderer.domElement;
+  canvas.style.touchAction = "none";
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("pointerdown", function (event) {
+    canvas.setPointerCapture(event.pointerId);
+    fingers.set(event.pointerId, event);
+    spread = 0;
+  });
+  canvas.addEventListener("pointermove", function (event) {
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
+    const x = event.clientX - before.clientX, y = event.clientY - before.clientY;
+    fingers.set(event.pointerId, event);
+    if (fingers.size === 2) {
+      const [a, b] = [...fingers.values()], now = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      if (spread) zoom(spread / now);
+      spread = now;
+    } else if (event.shiftKey || event.buttons === 2) pan(x, y);
+    else turn(-0.006 * x, 0.006 * y);
+  });
+  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
+  canvas.addEventListener("wheel", function (event) {
+    event.preventDefault();
+    zoom(Math.exp(0.0012 * event.deltaY));
+  }, { passive: false });
+  const keys = {
+    ArrowLeft: () => turn(-0.1, 0), ArrowRight: () => turn(0.1, 0), ArrowUp: () => turn(0, 0.1), ArrowDown: () => turn(0, -0.1),
+    "+": () => zoom(0.85), "=": () => zoom(0.85), "-": () => zoom(1.18),
+  };
+  place.addEventListener("keydown", function (event) {
+    if (!keys[event.key] || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+
+  const controls = document.getElementById("controls3d");
+  for (const [name, part] of parts) {
+    const label = document.createElement("label"), box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = true;
+    box.addEventListener("change", function () { part.visible = box.checked; redraw(); });
+    label.append(box, " " + name);
+    controls.append(label);
+  }
+  const actions = Object.keys(looks).map((name) => [name, () => look(name)]);
+  if (data.predicted || data.truth) actions.push(["to the box", focus]);
+  actions.push(["closer", () => zoom(0.75)], ["farther", () => zoom(1.33)]);
+  for (const [name, act] of actions) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", act);
+    controls.append(button);
+  }
+
+  place.append(canvas);
+  new ResizeObserver(resize).observe(place);
+  resize();
+  look("corner");
+  draw();
+  place.dataset.ready = "yes";
 })();
