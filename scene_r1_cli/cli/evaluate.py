@@ -62,6 +62,7 @@ def evaluate(
     preset: options.Preset = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
     tracker: Annotated[str | None, typer.Option("--tracker", help="geometric or sam2.")] = None,
+    think: options.Think = None,
     config: options.ConfigFiles = None,
     sets: options.Sets = None,
     store: options.Store = None,
@@ -95,7 +96,7 @@ def evaluate(
     _check("--oracle", oracle, ("span", "box", "mask"))
     _check("--executor", executor, ("local", "ray"))
     store = store or DEFAULT_STORE
-    flags = {"model.name": model, "tracker.name": tracker}
+    flags = {"model.name": model, "tracker.name": tracker, **options.think_flags(think)}
     settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
     if benchmark == "rooms":
         from scene_r1_cli.evaluation.items import room_items
@@ -156,7 +157,11 @@ def evaluate(
             "model": settings.model.endpoint or settings.model.name,
             "tracker": settings.tracker.name,
             "oracle": oracle or "none",
-            "prompts": {stage: prompt_hash(stage) for stage in ("span", "box", "answer")},
+            "prompts": {
+                "span": prompt_hash("span", settings.span.think),
+                "box": prompt_hash("box", settings.box.think),
+                "answer": prompt_hash("answer", settings.answer.think),
+            },
             "seconds per query and stage": {k: round(v, 3) for k, v in seconds_per_stage(rows).items()},
         }
         failed = _report(items, rows, run, about, as_json=as_json)

@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 
 from scene_r1_cli.errors import SceneR1Error
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _stderr = Console(stderr=True, highlight=False)
 
@@ -90,13 +93,29 @@ def stage_status(title: str) -> Iterator[Callable[[str], None]]:
 
 def note_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table for people on stderr."""
+    _stderr.print(_table(title, columns, rows))
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    _stderr.print(table)
+    return table
+
+
+@contextmanager
+def live_table() -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None] | None]:
+    """A table on stderr drawn anew in place: call with title, columns, rows. None without a terminal."""
+    from rich.live import Live
+
+    if not _stderr.is_terminal or "CI" in os.environ:
+        yield None
+        return
+    with Live(console=_stderr, auto_refresh=False) as live:
+        yield lambda title, columns, rows: live.update(_table(title, columns, rows), refresh=True)
 
 
 @contextmanager
