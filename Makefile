@@ -42,3 +42,26 @@ clean:
 # The command reference is made from the commands themselves; a test holds it to them.
 docs/cli.md: setup
 	$(BIN)/python -m typer scene_r1_cli.cli.app utils docs --name scener1 --output $@
+
+# pocket from nothing: SFT, then GRPO for the span, then for the 2D box. Each step shows how long it still takes.
+# Kill it at any time: the same command goes on where it was. POCKET, SFT and GRPO_SETS are there to try it small.
+POCKET ?= runs/pocket
+SFT ?= configs/train/pocket.yaml
+GRPO_SETS ?=
+GRPO = $(BIN)/scener1 $(1) --config configs/train/pocket-$(2).yaml $(GRPO_SETS) --out $(POCKET)/$(2) --resume
+
+.PHONY: pocket
+pocket: $(POCKET)/image/model/config.json
+	@echo "pocket: $(POCKET)/image/model" >&2
+
+$(POCKET)/sft/checkpoint/config.json: | setup
+	@echo "pocket, 1 of 3: SFT" >&2
+	$(BIN)/scener1 train-sft --config $(SFT) --out $(POCKET)/sft $(if $(wildcard $(POCKET)/sft/state.pt),--resume)
+
+$(POCKET)/temporal/model/config.json: $(POCKET)/sft/checkpoint/config.json
+	@echo "pocket, 2 of 3: GRPO, when is it in view" >&2
+	$(call GRPO,train-temporal,temporal) --model $(POCKET)/sft/checkpoint
+
+$(POCKET)/image/model/config.json: $(POCKET)/temporal/model/config.json
+	@echo "pocket, 3 of 3: GRPO, where is it in a frame" >&2
+	$(call GRPO,train-image,image) --model $(POCKET)/temporal

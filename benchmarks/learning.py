@@ -1,38 +1,153 @@
-"""What training changed: spans and 2D boxes of models on held-out rooms, paired against the first model.
+r"""What training changed, on held-out rooms: spans, 2D boxes, and 3D boxes from the sentence.
 
-python -m benchmarks.learning --store data --split val --rooms 16 --models pocket runs/temporal
+An arm is a name and the models of its seeds; a model alone is an arm of one. The first arm is what the others
+are compared with, query by query: intervals are 95 % bootstrap intervals over scenes and seeds.
+
+    python -m benchmarks.learning --what temporal image ground --out learning --arms \
+        pocket grpo=runs/t0,runs/t1,runs/t2 sft=runs/s0,runs/s1,runs/s2
+
+What a model scored is kept in --out, so a second call adds arms without asking again, and calls with
+different arms may run beside each other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
+from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import read_labels
 from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
-from scene_r1_cli.evaluation.statistics import mean_by_scene, paired_difference
-from scene_r1_cli.grpo_config import Stage
-from scene_r1_cli.models.provider import load_vlm
-from scene_r1_cli.run_dir import model_in
-from scene_r1_cli.training.grpo_data import PromptDataset, Sample
+from scene_r1_cli.data.sources import open_scene
+from scene_r1_cli.data.store import CACHE_FOLDER
+from scene_r1_cli.evaluation.predict import cached_scene
+from scene_r1_cli.evaluation.statistics import difference_of_seeds, mean_of_seeds
+from scene_r1_cli.evaluation.truth import score_against_label
+from scene_r1_cli.models.checkpoint import weights_fingerprint
+from scene_r1_cli.models.provider import Models
+from scene_r1_cli.pipeline import ground_query
+from scene_r1_cli.run_dir import fingerprint, write_json
+from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.rewards import box_reward, format_reward, temporal_reward
+from scene_r1_cli.training.samples import Sample
+from scene_r1_cli.types import Query
+
+What = Literal["temporal", "image", "ground"]
+Scores = dict[str, list[float]]
 
 
-def samples_of(stage: Stage, folders: list[Path], per_room: int) -> list[Sample]:
-    """Labelled queries, evenly spread over each room's; of the stage ``image`` the best key frame of each."""
+def samples_of(what: What, folders: Sequence[Path], per_room: int) -> list[Sample]:
+    """Labelled queries, evenly spread over each room's; of ``image`` the best key frame of each."""
     samples = []
     for folder in folders:
         labels = [
             label
             for label in read_labels(folder / "labels" / "rooms.parquet")
-            if not label.answers and label.runs_s and label.keyframes
+            if not label.answers and label.runs_s and label.keyframes and label.box3d is not None
         ]
         for label in labels[:: max(1, len(labels) // per_room)][:per_room]:
             best = max(label.keyframes, key=lambda view: view.visibility)
-            samples.append(Sample(folder, label, best if stage == "image" else None))
+            samples.append(Sample(folder, label, best if what == "image" else None))
     return samples
+
+
+def score(what: What, samples: list[Sample], config: GroundConfig, cache: Path) -> Scores:
+    """What a configuration's model scores on each sample."""
+    models = Models(config)
+    return (
+        _ground(samples, config, models, cache) if what == "ground" else _ask(what, samples, config, models)
+    )
+
+
+def _ask(
+    what: Literal["temporal", "image"], samples: list[Sample], config: GroundConfig, models: Models
+) -> Scores:
+    """Span or box IoU of greedy answers, and their form."""
+    dataset = PromptDataset(what, samples, models.vlm, config)
+    reward = temporal_reward if what == "temporal" else box_reward
+    limit = config.span.max_new_tokens if what == "temporal" else config.box.max_new_tokens
+    think = (config.span if what == "temporal" else config.box).think
+    found: Scores = {"span IoU" if what == "temporal" else "2D box IoU": [], "form": []}
+    ious, forms = found.values()
+    place = 0
+    while place < len(samples):
+        # Questions about one video follow each other, so they are asked together.
+        end = place + 1
+        while what == "temporal" and end < len(samples) and samples[end].path == samples[place].path:
+            end += 1
+        prefix, _ = dataset.prompt_of(place)
+        texts = [dataset.prompt_of(number)[1] for number in range(place, end)]
+        for number, reply in enumerate(models.vlm.generate(prefix, texts, max_new_tokens=limit), start=place):
+            ious.append(reward(reply.text, **dataset.truth_of(number)))
+            forms.append(format_reward(reply.text, think=think))
+        place = end
+    return found
+
+
+def _ground(samples: list[Sample], config: GroundConfig, models: Models, cache: Path) -> Scores:
+    """3D boxes of the whole pipeline, from the sentence alone."""
+    ious = []
+    scene = None
+    for sample in samples:
+        if scene is None or scene.path != sample.path:
+            scene = cached_scene(open_scene(sample.path))
+        label = sample.label
+        query = Query(label.scene_id, label.query_id, label.text)
+        truth = score_against_label(ground_query(scene, query, config, models, cache=cache), label)
+        ious.append(truth.box3d_iou or 0.0)
+    return {
+        "Acc@0.25": [float(iou >= 0.25) for iou in ious],
+        "Acc@0.5": [float(iou >= 0.5) for iou in ious],
+        "3D box IoU": ious,
+    }
+
+
+def kept_score(what: What, model: str, samples: list[Sample], arguments: argparse.Namespace) -> Scores:
+    """What a model scores, from --out if it was asked these samples before."""
+    config = load_config(preset=arguments.preset, sets=arguments.set, flags={"model.name": model})
+    asked = [[sample.label.scene_id, sample.label.query_id] for sample in samples]
+    identity = fingerprint(what, asked, config, weights_fingerprint(model))
+    file = None if arguments.out is None else arguments.out / f"{what}-{identity}.json"
+    if file is not None and file.is_file():
+        return json.loads(file.read_text())["scores"]
+    scores = score(what, samples, config, arguments.store / CACHE_FOLDER)
+    if file is not None:
+        write_json(file, {"model": model, "what": what, "asked": asked, "scores": scores})
+    return scores
+
+
+def arms_of(texts: Sequence[str]) -> dict[str, list[str]]:
+    """``NAME=MODEL,MODEL`` or ``MODEL`` to the models of each name."""
+    arms = {}
+    for text in texts:
+        name, equals, models = text.partition("=")
+        arms[name] = models.split(",") if equals else [text]
+    return arms
+
+
+def tell(what: What, found: Mapping[str, Sequence[Scores]], scenes: Sequence[str]) -> None:
+    """Print each metric of each arm, and how far it is from the first arm."""
+    first = next(iter(found))
+    for metric in found[first][0]:
+        print(f"\n{what}: {metric}")
+        for name, runs in found.items():
+            values = [run[metric] for run in runs]
+            mean = mean_of_seeds(values, scenes)
+            line = f"  {name:24} {mean.value:.3f} {_interval(mean.ci95)} n={mean.n} seeds={len(runs)}"
+            if name != first:
+                less = difference_of_seeds([run[metric] for run in found[first]], values, scenes)
+                line += f"   {less.value:+.3f} {_interval(less.ci95, '+')} p={less.p:.4f}"
+            print(line, flush=True)
+            if len(runs) > 1:
+                print("    of each:", " ".join(f"{sum(run) / len(run):.3f}" for run in values))
+
+
+def _interval(ci95: tuple[float, float] | None, sign: str = "") -> str:
+    return "" if ci95 is None else f"[{ci95[0]:{sign}.3f}, {ci95[1]:{sign}.3f}]"
 
 
 def main() -> None:
@@ -41,44 +156,24 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--rooms", type=int, default=16)
     parser.add_argument("--per-room", type=int, default=20)
-    parser.add_argument("--stage", choices=("temporal", "image"), default="temporal")
-    parser.add_argument("--models", nargs="+", default=["pocket"], help="names, folders or runs")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--what", nargs="+", choices=get_args(What), default=["temporal"])
+    parser.add_argument("--arms", nargs="+", default=["pocket"], help="NAME=MODEL,MODEL or MODEL")
+    parser.add_argument("--preset", default="pocket")
+    parser.add_argument("--set", nargs="+", default=[], help="settings of ground, as KEY=VALUE")
+    parser.add_argument("--out", type=Path, help="folder that keeps what models scored")
     arguments = parser.parse_args()
-    config = load_config(preset="pocket")
     rooms = make_rooms(arguments.store / "rooms", arguments.split, arguments.rooms, DEMO_OPTIONS)
-    samples = samples_of(arguments.stage, [room.path for room in rooms], arguments.per_room)
-    scenes = [sample.label.scene_id for sample in samples]
-    found: dict[str, list[float]] = {}
-    for name in arguments.models:
-        vlm = load_vlm(config.model.model_copy(update={"name": str(model_in(Path(name)))}))
-        dataset = PromptDataset(arguments.stage, samples, vlm, config)
-        ious, forms = [], []
-        # Questions about one video follow each other, so they are asked together.
-        place = 0
-        while place < len(samples):
-            prefix, _ = dataset.prompt_of(place)
-            end = place + 1
-            while arguments.stage == "temporal" and end < len(samples) and scenes[end] == scenes[place]:
-                end += 1
-            texts = [dataset.prompt_of(number)[1] for number in range(place, end)]
-            for number, reply in enumerate(vlm.generate(prefix, texts, max_new_tokens=96), start=place):
-                truth = dataset.truth_of(number)
-                reward = temporal_reward if arguments.stage == "temporal" else box_reward
-                ious.append(reward(reply.text, **truth))
-                forms.append(format_reward(reply.text))
-            place = end
-        found[name] = ious
-        print(name, mean_by_scene(ious, scenes), f"form {sum(forms) / len(forms):.3f}", flush=True)
-    first, *others = arguments.models
-    for name in others:
-        print(f"{name} - {first}:", paired_difference(found[first], found[name], scenes))
-    for scene in sorted(set(scenes)) if len(arguments.models) > 1 else ():
-        of_scene = [place for place, one in enumerate(scenes) if one == scene]
-        means = {name: sum(ious[place] for place in of_scene) / len(of_scene) for name, ious in found.items()}
-        print(scene, {name: round(value, 3) for name, value in means.items()})
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"scenes": scenes, "ious": found}))
+    for what in arguments.what:
+        samples = samples_of(what, [room.path for room in rooms], arguments.per_room)
+        scenes = [sample.label.scene_id for sample in samples]
+        found: dict[str, list[Scores]] = {}
+        for name, models in arms_of(arguments.arms).items():
+            found[name] = []
+            for model in models:
+                found[name].append(kept_score(what, model, samples, arguments))
+                means = {metric: sum(v) / len(v) for metric, v in found[name][-1].items()}
+                print(what, model, {metric: round(value, 3) for metric, value in means.items()}, flush=True)
+        tell(what, found, scenes)
 
 
 if __name__ == "__main__":

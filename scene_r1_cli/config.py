@@ -27,6 +27,7 @@ class SpanConfig(StrictModel):
     """Temporal grounding."""
 
     max_new_tokens: int = Field(default=512, ge=1)
+    think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0, description="How often an unparsable reply is asked again.")
 
 
@@ -44,6 +45,7 @@ class BoxConfig(StrictModel):
     )
     max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
     max_new_tokens: int = Field(default=512, ge=1)
+    think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0)
 
 
@@ -51,6 +53,7 @@ class AnswerConfig(StrictModel):
     """Answering a free-form question."""
 
     max_new_tokens: int = Field(default=512, ge=1)
+    think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0)
 
 

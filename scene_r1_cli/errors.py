@@ -7,6 +7,9 @@ and exits with ``exit_code``; a traceback is shown only with ``--debug``.
 
 from __future__ import annotations
 
+import errno
+import re
+
 
 class SceneR1Error(Exception):
     """A known problem, told in one sentence.
@@ -60,3 +63,18 @@ class StageFailure(SceneR1Error):
         super().__init__(f"{stage}: {reason}", hint)
         self.stage = stage
         self.reason = reason
+
+
+_TORCH_WRITER = re.compile(r"inline_container.*unexpected pos \d+ vs \d+")
+"""PyTorch's writer says no more when it could write less than it had."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a disk ran full, as Python, safetensors or PyTorch tell it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(error) or _TORCH_WRITER.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

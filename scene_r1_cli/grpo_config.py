@@ -11,6 +11,15 @@ from scene_r1_cli.strict_model import StrictModel
 Stage = Literal["temporal", "image", "qa"]
 
 
+class DifficultyConfig(StrictModel):
+    """Which queries teach something: those the start model neither always nor never gets right."""
+
+    replies: int = Field(default=4, ge=2, description="Replies drawn for each query.")
+    temperature: float = Field(default=1.0, gt=0)
+    low: float = Field(default=0.05, ge=0, le=1, description="Too hard: no reply earns more than this.")
+    high: float = Field(default=0.95, ge=0, le=1, description="Too easy: every reply earns at least this.")
+
+
 class DataConfig(StrictModel):
     """Which labelled queries are trained on."""
 
@@ -21,6 +30,9 @@ class DataConfig(StrictModel):
         default=None, ge=1, description="Queries of each scene, drawn at random; null takes all."
     )
     min_truth_s: float = Field(default=0.5, ge=0, description="Queries seen for less are left out.")
+    difficulty: DifficultyConfig | None = Field(
+        default=None, description="Leave out queries that are too easy or too hard for the start model."
+    )
     seed: int = 0
 
 
@@ -48,6 +60,10 @@ class GrpoConfig(StrictModel):
     preset: str = Field(default="pocket", description="Model and frames, as for scener1 ground.")
     model: str | None = Field(default=None, description="Checkpoint or run to start from, else the preset's.")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    think: bool = Field(default=True, description="Ask for reasoning before the answer, and reward its form.")
+    max_prompt_tokens: int | None = Field(
+        default=None, ge=64, description="Met by fewer or smaller frames; null takes the preset's frames."
+    )
     shared_prefix: bool = Field(default=True, description="Compute a prompt once a group; off: stock TRL.")
     freeze_vision: bool = Field(default=True, description="Leave the vision tower as it is.")
     lora: LoraSettings | None = None

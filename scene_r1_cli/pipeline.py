@@ -80,7 +80,7 @@ def ground_query(
     try:
         if not boxes_2d and span is None:
             span = run.span(
-                [query.text, prompt_hash("span"), config.model, config.video, config.span],
+                [query.text, prompt_hash("span", config.span.think), config.model, config.video, config.span],
                 lambda record: ground_span(
                     models.vlm,
                     sample_video(scene, config.video, models.vlm.model_size_wh),
@@ -91,7 +91,7 @@ def ground_query(
             )
         if not boxes_2d and span is not None:
             boxes_2d = run.boxes_2d(
-                [query.text, prompt_hash("box"), span, config.model, config.box],
+                [query.text, prompt_hash("box", config.box.think), span, config.model, config.box],
                 lambda record: ground_boxes(models.vlm, scene, span, query, config.box, record),
             )
         surface = lru_cache(lambda: run.surface(lambda: scene_surface(scene, config.surface, cache)))
@@ -145,7 +145,13 @@ def answer_query(
     video = lru_cache(lambda: sample_video(scene, config.video, models.vlm.model_size_wh))
     try:
         answer = run.answer(
-            [query.text, prompt_hash("answer"), config.model, config.video, config.answer],
+            [
+                query.text,
+                prompt_hash("answer", config.answer.think),
+                config.model,
+                config.video,
+                config.answer,
+            ],
             lambda record: answer_question(models.vlm, video(), query, config.answer, record),
         )
     except StageFailure as stage_failure:

@@ -103,6 +103,28 @@ def model_in(path: Path) -> Path:
     return inside if (path / "run.json").is_file() and inside.is_dir() else path
 
 
+def last_model_in(path: Path) -> Path:
+    """As ``model_in``; of a run without a trained model its last checkpoint, if it has one."""
+    found = model_in(path)
+    steps = {int(name.name.rpartition("-")[2]): name for name in path.glob("checkpoints/checkpoint-*")}
+    return steps[max(steps)] if found == path and steps else found
+
+
+def write_model(path: Path, model: Any, processor: Any, card: str, weights: Any = None) -> Path:
+    """Write a checkpoint folder; it appears whole or not at all. Arguments as of ``RunDir.save_model``."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        model.save_pretrained(partial, state_dict=weights)
+        processor.save_pretrained(partial)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return path
+
+
 def open_run(path: Path) -> RunDir:
     """A run that is there. Raises InputError if the folder holds none."""
     if not (path / "run.json").is_file():
@@ -119,6 +141,16 @@ def find_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         except ValueError:
             continue
     return sorted(found, key=lambda item: str(item[1].get("started_at")))
+
+
+def latest_run(folder: Path, command: str, preset: str) -> Path | None:
+    """The run of a command and preset that was started last and left a model; None if there is none."""
+    for path, manifest in reversed(find_runs(folder)):
+        if manifest.get("command") == command and model_in(path) != path:
+            config = RunDir.joined(path).config()
+            if config is not None and config.get("preset") == preset:
+                return path
+    return None
 
 
 def slug(text: str, max_length: int = 40) -> str:
@@ -274,6 +306,13 @@ class RunDir:
             )
 
     @classmethod
+    def joined(cls, path: Path) -> RunDir:
+        """The folder of a run that another process has started; nothing is checked."""
+        run = cls.__new__(cls)
+        run.path = path
+        return run
+
+    @classmethod
     def default_path(cls, command: str, name: str) -> Path:
         """``runs/<date>_<command>_<name>``, numbered if that exists."""
         date = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
@@ -306,6 +345,13 @@ class RunDir:
                 "packages": _package_versions(),
             }
         )
+
+    def config(self) -> dict[str, Any] | None:
+        """The resolved configuration the run was started with; None if there is no run."""
+        import yaml
+
+        path = self.path / "config.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def finish(self, status: str) -> None:
         """Record how the run ended: ``done``, ``failed items`` or ``interrupted``."""
@@ -370,6 +416,28 @@ class RunDir:
         """Logged steps in order; steps that a resumed run did again are there twice."""
         return self._read_rows("train.jsonl")
 
+    def keep_data(self, num_samples: int, identity: str) -> None:
+        """Record what is trained on; a resumed run must have the same, or its steps mean nothing.
+
+        Raises:
+            InputError: The run began with other data.
+        """
+        path = self.path / "data.json"
+        if path.is_file():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            if before["identity"] != identity:
+                raise InputError(
+                    f"{self.path} began with {before['samples']} other queries than the {num_samples} found "
+                    "now: scenes or labels of the store, or data settings, have changed.",
+                    "Put them back to go on; the checkpoints are kept. Or start anew with another --out.",
+                )
+        write_json(path, {"samples": num_samples, "identity": identity})
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
     def append_sample(self, row: Mapping[str, Any]) -> None:
         """Add replies of a training step to ``samples.jsonl``."""
         self._append("samples.jsonl", json.dumps(row, ensure_ascii=False))
@@ -378,20 +446,21 @@ class RunDir:
         """Replies that were kept, as ``read_training``."""
         return self._read_rows("samples.jsonl")
 
-    def save_model(self, model: Any, processor: Any, card: str) -> Path:
-        """Write the trained model as a checkpoint folder; it appears whole or not at all."""
-        path = self.path / MODEL_FOLDER
-        partial = path.with_name(f".{MODEL_FOLDER}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            model.save_pretrained(partial)
-            processor.save_pretrained(partial)
-            (partial / "README.md").write_text(card, encoding="utf-8")
-            shutil.rmtree(path, ignore_errors=True)
-            os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return path
+    @property
+    def model_path(self) -> Path:
+        """Where the trained model is or will be."""
+        return self.path / MODEL_FOLDER
+
+    def save_model(self, model: Any, processor: Any, card: str, weights: Any = None) -> Path:
+        """Write the trained model as a checkpoint folder; it appears whole or not at all.
+
+        Args:
+            model: The model.
+            processor: Its processor.
+            card: Model card.
+            weights: Its state, where the model itself holds a part of it only.
+        """
+        return write_model(self.model_path, model, processor, card, weights)
 
     @property
     def predictions_path(self) -> Path:

@@ -22,7 +22,7 @@ from scene_r1_cli.cli import (
     view,
 )
 from scene_r1_cli.cli.panels import INSPECT, PIPELINE, PROJECT, PanelGroup
-from scene_r1_cli.errors import SceneR1Error, SetupError
+from scene_r1_cli.errors import SceneR1Error, SetupError, is_disk_full
 
 app = typer.Typer(
     name="scener1",
@@ -89,13 +89,26 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None and not debug:
+        if is_disk_full(error) and not debug:
+            told = _known_cause(error) or SetupError(
+                "The disk is full.", "Free some space and go on with --resume."
+            )
+            output.print_error(told)
+            code = told.exit_code
+        elif isinstance(error, OSError) and error.filename is not None and not debug:
             error = _refused_by_the_system(error)
             output.print_error(error)
             code = error.exit_code
         else:
             code = _exit_code_of(error, debug)
     sys.exit(code or 0)
+
+
+def _known_cause(error: BaseException | None) -> SceneR1Error | None:
+    """The known error during whose handling this one came up, if any: what it says is more to the point."""
+    while error is not None and not isinstance(error, SceneR1Error):
+        error = error.__context__
+    return error
 
 
 def _refused_by_the_system(error: OSError) -> SetupError:

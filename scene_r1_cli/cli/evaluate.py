@@ -76,6 +76,7 @@ def evaluate(
     preset: options.Preset = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
     tracker: Annotated[str | None, typer.Option("--tracker", help="geometric or sam2.")] = None,
+    think: options.Think = None,
     config: options.ConfigFiles = None,
     sets: options.Sets = None,
     store: options.Store = None,
@@ -116,7 +117,7 @@ def evaluate(
     if ladder and oracle:
         raise UsageError("--ladder runs every oracle; give it or --oracle.")
     store = store or DEFAULT_STORE
-    flags = {"model.name": model, "tracker.name": tracker}
+    flags = {"model.name": model, "tracker.name": tracker, **options.think_flags(think)}
     settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
     if benchmark == "rooms":
         items = room_items(store, split, rooms, TASKS if task is None else (task,))  # pyright: ignore

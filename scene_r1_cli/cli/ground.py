@@ -37,6 +37,7 @@ def ground(
     preset: options.Preset = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
     tracker: Annotated[str | None, typer.Option("--tracker", help="geometric or sam2.")] = None,
+    think: options.Think = None,
     config: options.ConfigFiles = None,
     sets: options.Sets = None,
     source: options.Source = None,
@@ -70,7 +71,7 @@ def ground(
     text = query.strip()
     if not text:
         raise UsageError("The query is empty.", 'Say what to find, e.g. "the chair by the window".')
-    flags = {"model.name": model, "tracker.name": tracker}
+    flags = {"model.name": model, "tracker.name": tracker, **options.think_flags(think)}
     settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
     opened = resolve_scene(scene, store or DEFAULT_STORE, source)
     if not quiet:

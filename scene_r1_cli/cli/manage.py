@@ -94,6 +94,33 @@ def export_run(
     output.print_data(str(to))
 
 
+@runs_app.command("merge")
+def merge_run(
+    run: Annotated[Path, typer.Argument(help="Training run, or one of its checkpoints.")],
+    to: Annotated[Path, typer.Argument(help="Folder to write; it must not be there yet.")],
+) -> None:
+    """Write a checkpoint as one folder that any server loads, LoRA weights merged into the model's.
+
+    Of a run the trained model, or its last checkpoint if it did not end.
+
+    Examples:
+
+      scener1 runs merge runs/temporal merged
+
+      scener1 runs merge runs/temporal/checkpoints/checkpoint-200 merged
+    """
+    from scene_r1_cli.models.checkpoint import load_as_stored
+    from scene_r1_cli.run_dir import last_model_in, write_model
+
+    if to.exists():
+        raise UsageError(f"{to} is there already.", "Name another folder, or delete it first.")
+    source = last_model_in(run)
+    model, processor = load_as_stored(str(source))
+    write_model(to, model, processor, f"# Written by scener1 runs merge\n\nFrom {source}.\n")
+    output.print_data(str(to))
+    output.next_step(f'scener1 ground SCENE "the chair" --model {to}')
+
+
 @runs_app.command("rm")
 def remove_run(
     run: options.RunPath,

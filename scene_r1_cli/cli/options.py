@@ -36,6 +36,12 @@ RunPath = Annotated[Path, typer.Argument(help="Run directory.", autocompletion=c
 ConfigName = Annotated[
     str, typer.Argument(help="As `configs list` names it.", autocompletion=completion.configs)
 ]
+Think = Annotated[
+    bool | None,
+    typer.Option(
+        "--think/--no-think", help="Ask for reasoning before the answer, or not.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr, errors only.")]
@@ -52,6 +58,11 @@ Store = Annotated[
 Source = Annotated[
     str | None, typer.Option("--source", help="Capture format, when detection is wrong.", metavar="NAME")
 ]
+
+
+def think_flags(think: bool | None) -> dict[str, bool | None]:
+    """What ``--no-think`` sets: every question a model is asked."""
+    return {f"{stage}.think": think for stage in ("span", "box", "answer")}
 
 
 def parse_numbers(text: str, count: int, option: str, example: str) -> tuple[float, ...]:

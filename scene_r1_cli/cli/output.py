@@ -17,6 +17,7 @@ from scene_r1_cli.errors import SceneR1Error
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 @cache
@@ -154,13 +155,29 @@ def stage_status(title: str) -> Iterator[Callable[[str], None]]:
 
 def note_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table for people on stderr."""
+    _console().print(_table(title, columns, rows))
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    _console().print(table)
+    return table
+
+
+@contextmanager
+def live_table() -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None] | None]:
+    """A table on stderr drawn anew in place: call with title, columns, rows. None without a terminal."""
+    if not _on_terminal() or "CI" in os.environ:
+        yield None
+        return
+    from rich.live import Live
+
+    with Live(console=_console(), auto_refresh=False) as live:
+        yield lambda title, columns, rows: live.update(_table(title, columns, rows), refresh=True)
 
 
 @contextmanager

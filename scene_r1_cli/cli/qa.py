@@ -36,6 +36,7 @@ def qa(
     ] = None,
     preset: options.Preset = None,
     model: Annotated[str | None, typer.Option("--model", help="Checkpoint folder or hub name.")] = None,
+    think: options.Think = None,
     config: options.ConfigFiles = None,
     sets: options.Sets = None,
     source: options.Source = None,
@@ -75,14 +76,15 @@ def qa(
     from scene_r1_cli.types import Query
 
     texts = _questions(question, file, option or [], situation)
-    flags = {"model.name": model}
+    flags = {"model.name": model, **options.think_flags(think)}
     settings = load_config(preset=preset, files=config or [], sets=sets or [], flags=flags)
     opened = resolve_scene(scene, store or DEFAULT_STORE, source)
     if settings.model.name == POCKET and settings.model.endpoint is None and preset is None:
         check_scene(opened)
     models = AskingModels(Models(settings))
     asked = [Query(opened.scene_id, query_id_of(text), text) for text in texts]
-    models.vlm.expect([answer_prompt(query.text, opened.duration_s) for query in asked])
+    think_first = settings.answer.think
+    models.vlm.expect([answer_prompt(query.text, opened.duration_s, think=think_first) for query in asked])
     run = RunDir(
         out or RunDir.default_path("qa", f"{opened.scene_id}-{asked[0].query_id}"),
         resume=resume,

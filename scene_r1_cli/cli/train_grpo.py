@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from scene_r1_cli.cli import options, output
+from scene_r1_cli.cli.training_table import training_table
+from scene_r1_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from scene_r1_cli.grpo_config import Stage
+    from scene_r1_cli.grpo_config import GrpoConfig, Stage
 
-SHOWN = {
-    "reward": "reward",
-    "rewards/span_iou/mean": "span IoU",
-    "rewards/box_iou/mean": "box IoU",
-    "rewards/answer/mean": "answer",
-    "rewards/format/mean": "format",
-    "frac_reward_zero_std": "groups without spread",
-    "completions/mean_length": "tokens",
-    "step_time": "seconds",
-}
-"""What TRL measures, and how it is told."""
+logger = logging.getLogger(__name__)
 
 Model = Annotated[
     str | None, typer.Option("--model", help="Checkpoint or run to start from, else the preset's model.")
+]
+ReportTo = Annotated[
+    str | None,
+    typer.Option(
+        "--report-to",
+        help="Where else curves go: tensorboard, wandb, trackio, none; several with commas.",
+        show_default="tensorboard",
+    ),
 ]
 SharedPrefix = Annotated[
     bool | None,
@@ -45,6 +47,8 @@ def train_temporal(
     preset: options.Preset = None,
     model: Model = None,
     shared_prefix: SharedPrefix = None,
+    think: options.Think = None,
+    report_to: ReportTo = None,
     store: options.Store = None,
     out: options.Out = None,
     resume: options.Resume = False,
@@ -64,7 +68,7 @@ def train_temporal(
 
       accelerate launch -m scene_r1_cli.cli train-temporal --config configs/train/paper-7b-temporal.yaml
     """
-    choices = _Choices(config, sets, preset, model, shared_prefix)
+    choices = _Choices(config, sets, preset, model, shared_prefix, think, report_to)
     _train("temporal", choices, store, out, resume, overwrite, dry_run, as_json, quiet)
 
 
@@ -74,6 +78,8 @@ def train_image(
     preset: options.Preset = None,
     model: Model = None,
     shared_prefix: SharedPrefix = None,
+    think: options.Think = None,
+    report_to: ReportTo = None,
     store: options.Store = None,
     out: options.Out = None,
     resume: options.Resume = False,
@@ -93,7 +99,7 @@ def train_image(
 
       scener1 train-image --config configs/train/pocket-image.yaml --set trl.max_steps=50
     """
-    choices = _Choices(config, sets, preset, model, shared_prefix)
+    choices = _Choices(config, sets, preset, model, shared_prefix, think, report_to)
     _train("image", choices, store, out, resume, overwrite, dry_run, as_json, quiet)
 
 
@@ -103,6 +109,8 @@ def train_qa(
     preset: options.Preset = None,
     model: Model = None,
     shared_prefix: SharedPrefix = None,
+    think: options.Think = None,
+    report_to: ReportTo = None,
     store: options.Store = None,
     out: options.Out = None,
     resume: options.Resume = False,
@@ -123,7 +131,7 @@ def train_qa(
 
       scener1 train-qa --config configs/train/pocket-qa.yaml --resume --out runs/qa
     """
-    choices = _Choices(config, sets, preset, model, shared_prefix)
+    choices = _Choices(config, sets, preset, model, shared_prefix, think, report_to)
     _train("qa", choices, store, out, resume, overwrite, dry_run, as_json, quiet)
 
 
@@ -135,6 +143,8 @@ class _Choices(NamedTuple):
     preset: str | None
     model: str | None
     shared_prefix: bool | None
+    think: bool | None
+    report_to: str | None
 
 
 def _train(
@@ -148,14 +158,15 @@ def _train(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from scene_r1_cli.config_load import load_settings
     from scene_r1_cli.data.store import DEFAULT_STORE
-    from scene_r1_cli.grpo_config import GrpoConfig
     from scene_r1_cli.models.presets import preset_path
     from scene_r1_cli.run_dir import RunDir
 
-    flags = {"preset": choices.preset, "model": choices.model, "shared_prefix": choices.shared_prefix}
-    settings = load_settings(GrpoConfig, files=choices.config or (), sets=choices.sets or (), flags=flags)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    if processes > 1 and out is None:
+        raise UsageError(f"{processes} processes need one run directory.", "Name it with --out.")
+    settings = _settings(stage, choices, out, resume=resume, quiet=quiet or not is_main)
     preset_path(settings.preset)
     if dry_run:
         output.print_data(settings.model_dump_json(indent=2))
@@ -165,18 +176,22 @@ def _train(
 
     check_store(store or DEFAULT_STORE, settings)
     path = out or RunDir.default_path(f"train-{stage}", settings.preset)
+    if not is_main:
+        train_grpo(stage, settings, RunDir.joined(path), store or DEFAULT_STORE, resume=resume)
+        return
     run = RunDir(path, resume=resume, overwrite=overwrite)
     run.start(f"train-{stage}", settings.model_dump(mode="json"), sys.argv[1:])
     status = "interrupted"
     try:
-        with output.logging_to(run.log_path, quiet=quiet):
+        with output.logging_to(run.log_path, quiet=quiet), training_table() as table:
             trained = train_grpo(
                 stage,
                 settings,
                 run,
                 store or DEFAULT_STORE,
                 resume=resume,
-                progress=None if quiet else _tell,
+                progress=None if quiet else table,
+                tell=_teller(quiet),
             )
         status = "done"
     except KeyboardInterrupt:
@@ -193,7 +208,42 @@ def _train(
         output.next_step(f"scener1 evaluate --model {run.path}")
 
 
-def _tell(step: int, steps: int, measured: Mapping[str, float]) -> None:
-    shown = " ".join(f"{title} {measured[name]:.3f}" for name, title in SHOWN.items() if name in measured)
-    if shown:
-        output.note(f"step {step}/{steps} {shown}")
+def _settings(stage: Stage, choices: _Choices, out: Path | None, *, resume: bool, quiet: bool) -> GrpoConfig:
+    """The settings; unless told otherwise, stage 2 starts from the latest stage 1 of its preset beside it.
+
+    A resumed run goes on from what it started from.
+    """
+    from scene_r1_cli.config_load import load_settings
+    from scene_r1_cli.grpo_config import GrpoConfig
+    from scene_r1_cli.run_dir import RunDir, latest_run
+
+    reported = None if choices.report_to is None else choices.report_to.split(",")
+    flags = {
+        "preset": choices.preset,
+        "model": choices.model,
+        "shared_prefix": choices.shared_prefix,
+        "think": choices.think,
+        "trl.report_to": reported,
+    }
+    settings = load_settings(GrpoConfig, files=choices.config or (), sets=choices.sets or (), flags=flags)
+    if stage != "image" or settings.model is not None:
+        return settings
+    if resume and out is not None and (before := RunDir.joined(out).config()) is not None:
+        return settings.model_copy(update={"model": before.get("model")})
+    first = latest_run(Path("runs") if out is None else out.parent, "train-temporal", settings.preset)
+    if first is None:
+        return settings
+    if not quiet:
+        output.note(f"starting from stage 1, {first}; --model NAME starts from another")
+    return settings.model_copy(update={"model": str(first)})
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    """Tells people and the log."""
+
+    def tell(text: str) -> None:
+        logger.info(text)
+        if not quiet:
+            output.note(text)
+
+    return tell

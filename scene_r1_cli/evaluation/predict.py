@@ -91,8 +91,9 @@ def predictions_of(job: SceneJob, models: Models) -> Iterator[dict[str, Any]]:
     for task in ("ground", "qa"):
         items = [item for item in job.items if item.task == task]
         make = span_prompt if task == "ground" else answer_prompt
+        think = (job.config.span if task == "ground" else job.config.answer).think
         if items and not (task == "ground" and job.oracle):
-            asked.vlm.expect([make(item.label.text, scene.duration_s) for item in items])
+            asked.vlm.expect([make(item.label.text, scene.duration_s, think=think) for item in items])
         for item in items:
             try:
                 yield _row(item, scene, job, asked)

@@ -50,7 +50,11 @@ def about_run(config: GroundConfig, oracle: str | None, rows: Sequence[Mapping[s
         "model": " at ".join(filter(None, (config.model.name, config.model.endpoint))),
         "tracker": config.tracker.name,
         "oracle": oracle or "none",
-        "prompts": {stage: prompt_hash(stage) for stage in ("span", "box", "answer")},
+        "prompts": {
+            "span": prompt_hash("span", config.span.think),
+            "box": prompt_hash("box", config.box.think),
+            "answer": prompt_hash("answer", config.answer.think),
+        },
         "frames shown": f"at most {video.max_frames} at {video.fps:g} a second, {video.max_side_px} px wide",
         "seconds per query and stage": {k: round(v, 3) for k, v in seconds_per_stage(rows).items()},
     }

@@ -30,6 +30,7 @@ def ask(
     parse: Callable[[str], T | ParseFailure],
     *,
     stage: PromptStage,
+    think: bool = True,
     frame_indices: Sequence[int],
     max_new_tokens: int,
     retries: int,
@@ -43,6 +44,7 @@ def ask(
         prompt: The question.
         parse: Reads a reply.
         stage: For the record.
+        think: Whether the prompt asks for reasoning; for the record.
         frame_indices: Source indices of the frames, for the record.
         max_new_tokens: Longest reply.
         retries: How often to ask again, telling the model what was wrong.
@@ -57,7 +59,7 @@ def ask(
         reply = vlm.generate(prefix, [suffix], max_new_tokens=max_new_tokens)[0]
         outcome = parse(reply.text)
         if record is not None:
-            record(_row(vlm, prefix, suffix, reply, outcome, stage, attempt, frame_indices))
+            record(_row(vlm, prefix, suffix, reply, outcome, stage, think, attempt, frame_indices))
         if not isinstance(outcome, ParseFailure):
             return Understood(outcome, parse_think(reply.text))
         logger.info("%s: reply %d cannot be read: %s", stage, attempt + 1, outcome.detail)
@@ -72,6 +74,7 @@ def _row(
     reply: Reply,
     outcome: Any,
     stage: PromptStage,
+    think: bool,
     attempt: int,
     frame_indices: Sequence[int],
 ) -> dict[str, Any]:
@@ -81,7 +84,7 @@ def _row(
             stage=stage,
             model=vlm.name,
             prompt=suffix,
-            prompt_hash=prompt_hash(stage),
+            prompt_hash=prompt_hash(stage, think),
             attempt=attempt,
             frame_indices=tuple(int(index) for index in frame_indices),
             model_size_wh=prefix.size_wh,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,19 @@ import torch
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
 from scene_r1_cli.models.families import FAMILIES, Family, family_named, family_of
-from scene_r1_cli.run_dir import model_in
+from scene_r1_cli.models.pocket import POCKET, pocket_path
+from scene_r1_cli.run_dir import fingerprint, model_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 
+ADAPTER = "adapter_config.json"
+"""The file that makes a folder one of LoRA weights (peft's name)."""
+
+
 def load_checkpoint(config: ModelConfig) -> tuple[PreTrainedModel, ProcessorMixin, Family]:
-    """Load model and processor of ``config.name`` onto ``config.device``.
+    """Load model and processor of ``config.name`` onto ``config.device``; LoRA weights are merged.
 
     Returns:
         The model in evaluation mode, its processor, its family.
@@ -36,11 +42,34 @@ def load_checkpoint(config: ModelConfig) -> tuple[PreTrainedModel, ProcessorMixi
         transformers_logging.disable_progress_bar()
     device = choose_device(config.device)
     where = _where(config.name)
-    checkpoint_config = _read_config(where, config.name)
+    base = _base_of(where)
+    checkpoint_config = _read_config(base, config.name)
     family = _family(config, checkpoint_config.model_type)
     processor = _load_processor(where, config.name)
-    model = _load_model(where, config, device)
+    model = _load_model(base, config, device)
+    if base != where:
+        model = _with_adapter(model, where, config.name)
     return model, processor, family
+
+
+def load_as_stored(name: str) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Model and processor on the CPU in the checkpoint's own precision, to be written again.
+
+    Raises:
+        As ``load_checkpoint``.
+    """
+    dtype = str(_read_config(_base_of(_where(name)), name).dtype or "float32").removeprefix("torch.")
+    model, processor, _ = load_checkpoint(ModelConfig(name=name, device="cpu", dtype=dtype))  # pyright: ignore
+    return model, processor
+
+
+def weights_fingerprint(name: str) -> str:
+    """Identity of a checkpoint: its files' names, sizes and times; of a hub name the name itself."""
+    where = pocket_path() if name in ("", POCKET) else model_in(Path(name).expanduser())
+    if where is None or not where.is_dir():
+        return fingerprint(name)
+    files = sorted((*where.glob("*.safetensors"), *where.glob("*.json")))
+    return fingerprint([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
 
 
 def choose_device(name: str) -> torch.device:
@@ -71,7 +100,7 @@ def _where(name: str) -> str:
     """A folder if ``name`` is one, else the hub name; a path that is not there is an InputError."""
     path = model_in(Path(name).expanduser())
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not any((path / file).is_file() for file in ("config.json", ADAPTER)):
             raise InputError(
                 f"{name} holds no config.json, so it is no checkpoint.",
                 "Give the folder that holds config.json and model.safetensors.",
@@ -82,6 +111,28 @@ def _where(name: str) -> str:
         what = "is a file" if path.exists() else "does not exist"
         raise InputError(f"The checkpoint folder {name} {what}.", "Give a folder, or a hub name as ORG/NAME.")
     return name
+
+
+def _base_of(where: str) -> str:
+    """The checkpoint that LoRA weights in ``where`` belong to; ``where`` itself if it is a whole one."""
+    file = Path(where) / ADAPTER
+    if not file.is_file():
+        return where
+    return _where(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def _with_adapter(model: Any, where: str, name: str) -> Any:
+    """The model with LoRA weights merged into its own."""
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise SetupError(
+            f"{name} holds LoRA weights, which need the package peft.", "pip install 'scener1[train]'"
+        ) from error
+    try:
+        return PeftModel.from_pretrained(model, where).merge_and_unload().eval()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"The LoRA weights of {name} cannot be used: {_first_line(error)}") from error
 
 
 def _read_config(where: str, name: str) -> PreTrainedConfig:

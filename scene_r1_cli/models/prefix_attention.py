@@ -1,13 +1,13 @@
-"""Attention of many rows to one prefix whose keys and values are held once, not once a row.
+"""Attention of many rows to a prefix whose keys and values are held once, not once a row.
 
 Repeating a video's keys and values over a batch of questions costs memory, and every new token then reads all
-copies. Here all rows' queries go against the one prefix in one product, each row's own tokens are attended to
-beside it, and one softmax joins the two parts.
+copies. Here the queries of all rows with the same prefix go against it in one product, each row's own tokens
+are attended to beside it, and one softmax joins the two parts. Rows of several prefixes may share a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,27 +21,38 @@ MAX_SCORES = 2**25
 
 
 class PrefixedLayer(DynamicLayer):
-    """One layer's keys and values: (1, heads, P, D) of the prefix, (N, heads, S, D) of the rows' own tokens.
+    """One layer's keys and values: of each prefix (heads, P, D), of the rows' own tokens (N, heads, S, D).
 
     ``update`` and the lengths are those of the own tokens alone.
     """
 
-    def __init__(self, prefix_keys: torch.Tensor, prefix_values: torch.Tensor) -> None:
+    def __init__(self, prefixes: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
         super().__init__()
-        self.prefix_keys, self.prefix_values = prefix_keys, prefix_values
+        self.prefixes = list(prefixes)
 
 
 class PrefixedCache(Cache):
-    """A cache of ``PrefixedLayer``, made of a cache that holds one prefilled row."""
+    """A cache of ``PrefixedLayer``.
 
-    def __init__(self, prefilled: Any) -> None:
-        super().__init__(layers=[PrefixedLayer(layer.keys, layer.values) for layer in prefilled.layers])
+    Args:
+        prefilled: For each prefix a cache that holds it as one prefilled row.
+        counts: How many rows of the batch follow each prefix; rows are in the order of their prefixes.
+    """
+
+    def __init__(self, prefilled: Sequence[Any], counts: Sequence[int]) -> None:
+        layers = zip(*(cache.layers for cache in prefilled), strict=True)
+        super().__init__(
+            layers=[PrefixedLayer([(one.keys[0], one.values[0]) for one in layer]) for layer in layers]
+        )
+        self.counts = list(counts)
 
     def select(self, rows: torch.Tensor) -> None:
-        """Keep some rows, (K,) int64, and forget the rest."""
+        """Keep some rows, (K,) int64 rising, and forget the rest."""
         for layer in self.layers:
             own: Any = layer
             own.keys, own.values = own.keys[rows], own.values[rows]
+        prefix_of = torch.arange(len(self.counts)).repeat_interleave(torch.tensor(self.counts))
+        self.counts = torch.bincount(prefix_of[rows.cpu()], minlength=len(self.counts)).tolist()
 
 
 @contextmanager
@@ -74,18 +85,22 @@ def attend(
         query: (N, heads, Q, D).
         key: (N, key heads, S, D), the rows' own tokens.
         value: As key.
-        attention_mask: (N, 1, Q, S) bool, which own tokens a query may see; it sees the whole prefix.
+        attention_mask: (N, 1, Q, S) bool, which own tokens a query may see; it sees its whole prefix.
         scaling: Multiplies scores.
-        prefixed_cache: Holds the prefix.
+        prefixed_cache: Holds the prefixes.
 
     Returns:
         (N, Q, heads, D), and None for the weights.
     """
     layer: Any = prefixed_cache.layers[module.layer_idx]
-    keys, values = layer.prefix_keys[0], layer.prefix_values[0]
-    rows_at_once = max(1, MAX_SCORES // (query.shape[1] * query.shape[2] * keys.shape[1]))
-    parts = zip(*(whole.split(rows_at_once) for whole in (query, key, value, attention_mask)), strict=True)
-    pieces = [_attend_some(q, k, v, visible, keys, values, scaling) for q, k, v, visible in parts]
+    pieces = []
+    of_prefix = (whole.split(prefixed_cache.counts) for whole in (query, key, value, attention_mask))
+    for (keys, values), *rows in zip(layer.prefixes, *of_prefix, strict=True):
+        if not len(rows[0]):
+            continue  # all its replies are finished
+        rows_at_once = max(1, MAX_SCORES // (query.shape[1] * query.shape[2] * keys.shape[1]))
+        parts = zip(*(whole.split(rows_at_once) for whole in rows), strict=True)
+        pieces += [_attend_some(q, k, v, visible, keys, values, scaling) for q, k, v, visible in parts]
     return torch.cat(pieces).transpose(1, 2), None
 
 

@@ -1,13 +1,15 @@
 """What a model is asked. Questions come after the frames, so all questions of a scene share one prefix.
 
 The form of replies is the paper's, ``<think>…</think><answer>…</answer>``; the wording is ours. Forms
-are shown with letters where numbers belong, so a model that copies them gives no answer. Changing a text
-changes ``prompt_hash`` and a golden file under tests/models/golden/.
+are shown with letters where numbers belong, so a model that copies them gives no answer. Without thinking
+(``think: false``) the same question asks for the answer block alone. Changing a text changes
+``prompt_hash`` and a golden file under tests/models/golden/.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Literal
 
 from scene_r1_cli.errors import InputError
@@ -59,6 +61,15 @@ _ANSWER = (
     "<answer>your answer</answer>"
 )
 
+_FIRST_THINK = re.compile(r"Think first: .+? Then answer")
+_THINK_FORM = "<think>your reasoning</think>\n"
+
+
+def _worded(text: str, think: bool) -> str:
+    """A prompt's text; without thinking it asks for the answer alone and differs in nothing else."""
+    return text if think else _FIRST_THINK.sub("Answer", text).replace(_THINK_FORM, "")
+
+
 _AGAIN = "\n\nYour last reply could not be used: {why}. Reply again, in exactly the form asked for."
 
 _WHY: dict[FailureCode, str] = {
@@ -71,41 +82,43 @@ _WHY: dict[FailureCode, str] = {
 }
 
 
-def span_prompt(query: str, duration_s: float) -> str:
+def span_prompt(query: str, duration_s: float, *, think: bool = True) -> str:
     """Stage 1: when is the object seen?
 
     Args:
         query: The person's sentence.
         duration_s: Length of the whole video, which the frames sample.
+        think: Whether reasoning is asked for before the answer.
 
     Raises:
         InputError: The query is empty.
     """
-    return _SPAN.format(query=plain_text(query), duration_s=duration_s)
+    return _worded(_SPAN, think).format(query=plain_text(query), duration_s=duration_s)
 
 
-def box_prompt(query: str, family: Family, model_wh: tuple[int, int]) -> str:
+def box_prompt(query: str, family: Family, model_wh: tuple[int, int], *, think: bool = True) -> str:
     """Stage 2: where is the object in one key frame?
 
     Args:
         query: The person's sentence.
         family: Decides the coordinates asked for.
         model_wh: Size at which the model sees the frame.
+        think: Whether reasoning is asked for before the answer.
 
     Raises:
         InputError: The query is empty.
     """
     coordinates = _COORDINATES[family.box_convention].format(width=model_wh[0], height=model_wh[1])
-    return _BOX.format(query=plain_text(query), coordinates=coordinates)
+    return _worded(_BOX, think).format(query=plain_text(query), coordinates=coordinates)
 
 
-def answer_prompt(question: str, duration_s: float) -> str:
-    """A free-form question about the video.
+def answer_prompt(question: str, duration_s: float, *, think: bool = True) -> str:
+    """A free-form question about the video; ``think`` as of ``span_prompt``.
 
     Raises:
         InputError: The question is empty.
     """
-    return _ANSWER.format(question=plain_text(question), duration_s=duration_s)
+    return _worded(_ANSWER, think).format(question=plain_text(question), duration_s=duration_s)
 
 
 def ask_again(prompt: str, code: FailureCode) -> str:
@@ -125,8 +138,8 @@ def plain_text(text: str) -> str:
     return line
 
 
-def prompt_hash(stage: PromptStage) -> str:
+def prompt_hash(stage: PromptStage, think: bool = True) -> str:
     """Identity of a stage's wording and of how frames are shown; part of fingerprints and reports."""
     texts = {"span": _SPAN, "box": _BOX + repr(_COORDINATES), "answer": _ANSWER}
-    identity = "\0".join([texts[stage], _AGAIN, repr(_WHY), time_text(0), FRAME_ENCODING])
+    identity = "\0".join([_worded(texts[stage], think), _AGAIN, repr(_WHY), time_text(0), FRAME_ENCODING])
     return hashlib.sha256(identity.encode()).hexdigest()[:12]

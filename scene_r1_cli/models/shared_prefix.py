@@ -4,7 +4,8 @@ The tokens all questions share (frames, times, the start of the wording) run thr
 keys and values are held once, and all questions, whose own tokens are padded on the left, attend to them
 (``prefix_attention``). Positions are given explicitly and skip the padding, so a greedy reply is token for
 token that of ``model.generate`` on the question alone (float32; tested for Qwen2.5-VL and Qwen3-VL).
-A reply that is finished leaves the batch.
+A reply that is finished leaves the batch. Several such groups, each with frames of its own, are written in
+one batch: a small model spends most of its time on the calls, not on the numbers.
 
 For models whose positions come from ``get_rope_index`` (Qwen2-VL, Qwen2.5-VL, Qwen3-VL): after the last
 image, a token's position is its index plus one constant on all three axes.
@@ -13,7 +14,8 @@ image, a token's position is its index plus one constant on all three axes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -24,17 +26,31 @@ if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
 
 
+class Group(NamedTuple):
+    """Prompts that begin with the same images.
+
+    Attributes:
+        rows: Tokens of each prompt; all images lie in the part the prompts share.
+        vision: The processor's ``pixel_values``, ``image_grid_thw`` and (1, L) ``mm_token_type_ids`` of the
+            first prompt.
+        seed: Of the replies' random numbers; each row has its own.
+    """
+
+    rows: Sequence[Sequence[int]]
+    vision: Mapping[str, torch.Tensor]
+    seed: int = 0
+
+
 class Sampler:
     """Chooses the next token of each row; every row has its own random numbers.
 
     Args:
-        config: Temperature 0 is greedy.
-        num_rows: Rows of the batch; a row's draws do not depend on the others.
+        config: Temperature 0 is greedy; its seed is not used.
+        seeds: One a row; a row's draws do not depend on the others.
     """
 
-    def __init__(self, config: SamplingConfig, num_rows: int) -> None:
+    def __init__(self, config: SamplingConfig, seeds: Sequence[int]) -> None:
         self._config = config
-        seeds = range(config.seed, config.seed + num_rows)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
@@ -43,18 +59,25 @@ class Sampler:
         if self._config.temperature == 0:
             return logits.argmax(dim=-1)
         shares = torch.softmax(logits / self._config.temperature, dim=-1).cpu()
-        tokens = [self._draw(share, self._generators[row]) for share, row in zip(shares, rows, strict=True)]
-        return torch.stack(tokens).to(logits.device)
-
-    def _draw(self, shares: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """One token from the smallest set of likeliest tokens whose shares reach ``top_p``."""
-        ordered, tokens = shares.sort(descending=True)
-        before = ordered.cumsum(0) - ordered
+        drawn = torch.stack([torch.rand(1, generator=self._generators[row]) for row in rows])
+        if self._config.top_p == 1:
+            return _draw(shares, drawn).to(logits.device)
+        # One of the smallest set of likeliest tokens whose shares reach top_p.
+        ordered, tokens = shares.sort(dim=-1, descending=True)
+        before = ordered.cumsum(dim=-1) - ordered
         kept = torch.where(before < self._config.top_p, ordered, 0.0)
-        return tokens[torch.multinomial(kept, 1, generator=generator)].squeeze(0)
+        return tokens.gather(1, _draw(kept, drawn)[:, None])[:, 0].to(logits.device)
 
 
-@torch.inference_mode()
+def _draw(shares: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """(K,) places of (K, V) shares, of any sum, at which (K, 1) numbers of [0, 1) fall."""
+    reached = shares.double().cumsum(dim=-1)
+    places = torch.searchsorted(reached, drawn.double() * reached[:, -1:], right=True)[:, 0]
+    # Rounding may put a number at the very end, behind the last token that has a share.
+    last = (shares > 0).double().cumsum(dim=-1).argmax(dim=-1)
+    return torch.minimum(places, last)
+
+
 def generate_shared(
     model: PreTrainedModel,
     rows: Sequence[Sequence[int]],
@@ -65,33 +88,60 @@ def generate_shared(
     sampling: SamplingConfig,
     never: Sequence[int] = (),
 ) -> list[list[int]]:
-    """Continue prompts that begin with the same images.
+    """Continue prompts that begin with the same images: ``generate_groups`` of one group."""
+    (replies,) = generate_groups(
+        model,
+        [Group(rows, vision, sampling.seed)],
+        eos_ids=eos_ids,
+        max_new_tokens=max_new_tokens,
+        sampling=sampling,
+        never=never,
+    )
+    return replies
+
+
+@torch.inference_mode()
+def generate_groups(
+    model: PreTrainedModel,
+    groups: Sequence[Group],
+    *,
+    eos_ids: Sequence[int],
+    max_new_tokens: int,
+    sampling: SamplingConfig,
+    never: Sequence[int] = (),
+) -> list[list[list[int]]]:
+    """Continue the prompts of several groups in one batch.
 
     Args:
         model: The model, in evaluation mode.
-        rows: Tokens of each prompt; all images lie in the part the prompts share.
-        vision: The processor's ``pixel_values``, ``image_grid_thw`` and (1, L) ``mm_token_type_ids`` of the
-            first prompt.
+        groups: The prompts, by the images they share.
         eos_ids: Tokens that end a reply.
         max_new_tokens: Longest reply.
-        sampling: How to choose tokens.
+        sampling: How to choose tokens; seeds are those of the groups.
         never: Tokens that are not chosen.
 
     Returns:
-        New tokens of each prompt, the ending one included if it was written.
+        For each group the new tokens of each prompt, the ending one included if it was written.
     """
-    shared_length = _shared_length(rows)
-    prefilled, offset = _prefill(model, rows[0][:shared_length], vision)
-    cache = PrefixedCache(prefilled)
-
-    tokens, is_own = _left_padded([row[shared_length:] for row in rows], eos_ids[0], model.device)
-    positions = shared_length + offset + (is_own.cumsum(dim=1) - 1).clamp(min=0)
+    lengths = [_shared_length(group.rows) for group in groups]
+    prefilled = [
+        _prefill(model, group.rows[0][:length], group.vision)
+        for group, length in zip(groups, lengths, strict=True)
+    ]
+    counts = [len(group.rows) for group in groups]
+    cache = PrefixedCache([cached for cached, _ in prefilled], counts)
+    own = [row[length:] for group, length in zip(groups, lengths, strict=True) for row in group.rows]
+    tokens, is_own = _left_padded(own, eos_ids[0], model.device)
+    starts = [length + offset.reshape(1) for length, (_, offset) in zip(lengths, prefilled, strict=True)]
+    repeats = torch.tensor(counts, device=model.device)
+    start = torch.cat(starts).repeat_interleave(repeats)
+    positions = start[:, None] + (is_own.cumsum(dim=1) - 1).clamp(min=0)
     is_before = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=model.device).tril()
     visible = is_own[:, None, None, :].bool() & is_before
-    sampler = Sampler(sampling, len(rows))
+    sampler = Sampler(sampling, [group.seed + row for group in groups for row in range(len(group.rows))])
     ends = torch.tensor(list(eos_ids), device=model.device)
-    active = list(range(len(rows)))
-    replies: list[list[int]] = [[] for _ in rows]
+    active = list(range(len(own)))
+    replies: list[list[int]] = [[] for _ in own]
     with prefix_attention(model):
         for _ in range(max_new_tokens):
             output = model(
@@ -118,7 +168,8 @@ def generate_shared(
                 active = [active[place] for place in going_on.tolist()]
                 tokens, positions, visible = tokens[going_on], positions[going_on], visible[going_on]
                 cache.select(going_on)
-    return replies
+    rest = iter(replies)
+    return [list(islice(rest, count)) for count in counts]
 
 
 def _shared_length(rows: Sequence[Sequence[int]]) -> int:

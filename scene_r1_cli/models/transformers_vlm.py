@@ -107,6 +107,16 @@ class TransformersVLM:
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
 
+    def count_tokens(self, prefix: VideoPrefix, suffixes: Sequence[str]) -> list[int]:
+        """Tokens of each prompt, without looking at the frames' pixels."""
+        width, height = prefix.size_wh
+        per_frame = (width // self._grid.factor_px) * (height // self._grid.factor_px)
+        tokenizer = self._processor.tokenizer
+        frame_text = tokenizer(self.render(prefix, ""), add_special_tokens=False)["input_ids"]
+        before = len(frame_text) + len(prefix.frames_rgb) * (per_frame - 1)
+        questions = tokenizer(list(suffixes), add_special_tokens=False)["input_ids"]
+        return [before + len(question) for question in questions]
+
     def _generate_shared(
         self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig
     ) -> tuple[list[list[int]], list[list[int]]]:

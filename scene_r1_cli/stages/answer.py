@@ -34,9 +34,10 @@ def answer_question(
     found = ask(
         vlm,
         video.prefix,
-        answer_prompt(question.text, video.duration_s),
+        answer_prompt(question.text, video.duration_s, think=config.think),
         parse_answer,
         stage="answer",
+        think=config.think,
         frame_indices=video.frame_indices.tolist(),
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,

@@ -84,9 +84,10 @@ def _ask_box(
     found = ask(
         vlm,
         VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])),
-        box_prompt(query.text, vlm.family, model_wh),
+        box_prompt(query.text, vlm.family, model_wh, think=config.think),
         parse_boxes,
         stage="box",
+        think=config.think,
         frame_indices=[frame.frame_index],
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,

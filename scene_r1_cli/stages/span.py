@@ -34,9 +34,10 @@ def ground_span(
     found = ask(
         vlm,
         video.prefix,
-        span_prompt(query.text, video.duration_s),
+        span_prompt(query.text, video.duration_s, think=config.think),
         parse_span,
         stage="span",
+        think=config.think,
         frame_indices=video.frame_indices.tolist(),
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scene_r1_cli.config import ModelConfig
+from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
-from scene_r1_cli.errors import ConfigError, InputError
+from scene_r1_cli.errors import InputError
 from scene_r1_cli.grpo_config import GrpoConfig, Stage
-from scene_r1_cli.run_dir import RunDir
-from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
+from scene_r1_cli.run_dir import RunDir, fingerprint
+from scene_r1_cli.training.difficulty import (
+    choose_by_difficulty,
+    difficulty_file,
+    measure_difficulty,
+    read_difficulty,
+)
+from scene_r1_cli.training.grpo_data import PromptDataset
+from scene_r1_cli.training.grpo_setup import (
+    lora_settings,
+    reward_functions,
+    start_model,
+    task_score,
+    trl_arguments,
+)
+from scene_r1_cli.training.preflight import is_out_of_memory, out_of_memory, preflight
+from scene_r1_cli.training.prompt_size import fit_frames, prompt_lengths
 from scene_r1_cli.training.report import SampleLog
-from scene_r1_cli.training.rewards import answer_reward, box_reward, format_reward, temporal_reward
+from scene_r1_cli.training.samples import Sample, find_samples
 from scene_r1_cli.training.watch import Progress, reporter
 
 logger = logging.getLogger(__name__)
@@ -30,6 +46,7 @@ def train_grpo(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[str], object] = logger.info,
 ) -> Path:
     """Train one stage and leave a model that ``--model`` takes.
 
@@ -40,14 +57,15 @@ def train_grpo(
         store: Where scenes are.
         resume: Go on from the last checkpoint, if there is one.
         progress: Told step, steps and what TRL measured.
+        tell: Told what happens before the first step.
 
     Returns:
         Folder of the trained model.
 
     Raises:
         ConfigError: A key of ``trl`` is none of TRL's, or its values do not fit together.
-        InputError: There is nothing to train on.
-        SetupError: The model is not there.
+        InputError: There is nothing to train on, or other data than when the run began.
+        SetupError: The model is not there, memory or disk space runs out.
     """
     from transformers.trainer_callback import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
@@ -60,15 +78,29 @@ def train_grpo(
 
     # TRL's own use of names that transformers renames is nothing a user can mend.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    ground = load_config(preset=config.preset)
-    model, processor, family = _load(config, ground.model)
-    vlm = TransformersVLM(config.model or ground.model.name, model, processor, family, ground.model.sampling)
-    samples = find_samples(stage, config.data, store)
-    dataset = PromptDataset(stage, samples, vlm, ground)
-    logger.info("%s: %d samples", stage, len(samples))
+    thinks = {f"{part}.think": config.think for part in ("span", "box", "answer")}
+    ground = load_config(preset=config.preset, flags=thinks)
     tokens = ground.box.max_new_tokens if stage == "image" else ground.span.max_new_tokens
-    arguments = _trl_arguments(TrlConfig, config, run.checkpoints_path, tokens)
-    rewards, weights = _rewards(stage, config, dataset, SampleLog(run, dataset))
+    # Before the model: DeepSpeed spreads weights as they are loaded only if it is told so first.
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run.tensorboard_dir))
+    arguments = trl_arguments(TrlConfig, config, run.checkpoints_path, tokens)
+    model, processor, family, name = start_model(config, ground.model)
+    vlm = TransformersVLM(config.model or ground.model.name, model, processor, family, ground.model.sampling)
+    with arguments.main_process_first():  # rooms are made by one process
+        samples = find_samples(stage, config.data, store)
+    if config.max_prompt_tokens is not None:
+        ground = fit_frames(stage, samples, vlm, ground, config.max_prompt_tokens)
+    if config.data.difficulty is not None:
+        model.eval()
+        samples = _by_difficulty(stage, config, ground, samples, vlm, name, arguments, store, tell)
+        model.train()
+    _check_number(samples, arguments)
+    if arguments.process_index == 0:
+        run.keep_data(len(samples), fingerprint([sample.key for sample in samples]))
+    dataset = PromptDataset(stage, samples, vlm, ground)
+    lengths = prompt_lengths(dataset, vlm)
+    tell(f"{stage}: {len(samples)} queries, prompts of {min(lengths)} to {max(lengths)} tokens")
+    rewards, weights = reward_functions(stage, config, dataset, SampleLog(run, dataset))
     arguments.reward_weights = weights
     if config.freeze_vision:
         model.model.visual.requires_grad_(False)
@@ -80,151 +112,95 @@ def train_grpo(
         args=arguments,
         train_dataset=dataset.as_dataset(),
         processing_class=processor,
-        peft_config=_lora(config),
+        peft_config=lora_settings(config),
         callbacks=[reporter(run, progress)],
     )
     # It prints to stdout, which is for data.
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(preflight(trainer, dataset, lengths, tell))
     found = resume and run.checkpoints_path.is_dir()
     last = get_last_checkpoint(str(run.checkpoints_path)) if found else None
-    trainer.train(resume_from_checkpoint=last)
-    trained: Any = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(trained, "merge_and_unload"):
-        trained = trained.merge_and_unload()
-    return run.save_model(trained, processor, _card(stage, config, len(samples), trainer.state.global_step))
-
-
-def _load(config: GrpoConfig, preset: ModelConfig) -> tuple[Any, Any, Any]:
-    from scene_r1_cli.models.checkpoint import load_checkpoint
-    from scene_r1_cli.models.pocket import POCKET, pocket_path
-
-    name = config.model or preset.name
-    if preset.endpoint is not None and config.model is None:
-        raise ConfigError("A model behind an endpoint cannot be trained.", "Name a checkpoint with --model.")
-    if name in ("", POCKET):
-        name = str(pocket_path())
-    model, processor, family = load_checkpoint(
-        preset.model_copy(update={"name": name, "dtype": config.dtype, "endpoint": None})
-    )
-    # TRL pads prompts on the left, but leaves the processor's own padding to the tokenizer.
-    processor.tokenizer.padding_side = "left"  # pyright: ignore
-    model.train()
-    return model, processor, family
-
-
-def _trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: int) -> Any:
-    """TRL's own configuration; what is not given is TRL's default, but for what a small machine needs."""
-    import torch
-
-    defaults = {
-        "output_dir": str(out),
-        "per_device_train_batch_size": 8,
-        "num_generations": 8,
-        "max_completion_length": max_tokens,
-        "report_to": [],
-        "logging_steps": 1,
-        "save_strategy": "steps",
-        "bf16": config.dtype == "bfloat16",
-        "gradient_checkpointing": False,
-        "use_cpu": not torch.cuda.is_available(),
-        "disable_tqdm": True,
-        # Pictures are read when a step needs them.
-        "dataloader_num_workers": 0,
-    }
-    values = defaults | config.trl
-    if int(values["num_generations"]) < 2:
-        raise ConfigError("trl.num_generations must be at least 2: advantages compare a group's completions.")
-    if config.shared_prefix:
-        values |= _whole_groups(values)
     try:
-        return trl_config(**values)
-    except TypeError as error:
-        raise ConfigError(f"trl: {error}.", "Keys are those of TRL's GRPOConfig.") from error
-    except ValueError as error:
-        raise ConfigError(f"trl: {error}") from error
+        trainer.train(resume_from_checkpoint=last)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            when = f"at step {trainer.state.global_step + 1} (its checkpoints are kept: --resume goes on)"
+            raise out_of_memory(when, arguments, max(lengths)) from error
+        raise
+    card = _card(stage, config, ground, len(samples), trainer.state.global_step)
+    return _save_trained(trainer, run, processor, card)
 
 
-def _whole_groups(values: Mapping[str, Any]) -> dict[str, int]:
-    """Batch size and accumulation with which a group is one pass of one device; a step has as many rows.
-
-    Raises:
-        ConfigError: The rows of a device between two optimizer steps are not whole groups.
-    """
-    group = int(values["num_generations"])
-    batch, passes = (
-        int(values["per_device_train_batch_size"]),
-        int(values.get("gradient_accumulation_steps", 1)),
+def _by_difficulty(
+    stage: Stage,
+    config: GrpoConfig,
+    ground: GroundConfig,
+    samples: Sequence[Sample],
+    vlm: Any,
+    name: str,
+    arguments: Any,
+    store: Path,
+    tell: Callable[[str], object],
+) -> list[Sample]:
+    """Samples that the start model can learn something from."""
+    settings = config.data.difficulty
+    assert settings is not None
+    tokens = int(arguments.max_completion_length)
+    file = difficulty_file(stage, settings, ground, name, tokens, store)
+    dataset = PromptDataset(stage, samples, vlm, ground)
+    measure_difficulty(
+        dataset,
+        vlm,
+        task_score(stage, config, dataset),
+        settings,
+        file,
+        tokens,
+        part=(arguments.process_index, arguments.world_size),
+        progress=lambda done, total: tell(f"difficulty {done}/{total}"),
     )
-    if batch % group == 0:
-        return {}
-    if batch * passes % group:
-        raise ConfigError(
-            f"trl.per_device_train_batch_size {batch} times trl.gradient_accumulation_steps {passes} splits "
-            f"groups of {group}.",
-            "Make the product a multiple of trl.num_generations, or set shared_prefix: false.",
+    if arguments.world_size > 1:
+        arguments.distributed_state.wait_for_everyone()
+    return choose_by_difficulty(samples, read_difficulty(file), settings)
+
+
+def _check_number(samples: Sequence[Sample], arguments: Any) -> None:
+    """Raises InputError if the data set is smaller than one step, since TRL then makes no step at all."""
+    prompts = arguments.generation_batch_size // arguments.num_generations
+    if len(samples) < prompts:
+        raise InputError(
+            f"There are fewer queries ({len(samples)}) than one step asks ({prompts}).",
+            "Lower trl.per_device_train_batch_size or trl.gradient_accumulation_steps, or add data.",
         )
-    logger.info(
-        "a group of %d is one pass: per-device batch %d, accumulation %d",
-        group,
-        group,
-        batch * passes // group,
-    )
-    return {"per_device_train_batch_size": group, "gradient_accumulation_steps": batch * passes // group}
 
 
-def _rewards(
-    stage: Stage, config: GrpoConfig, dataset: PromptDataset, samples: SampleLog
-) -> tuple[list[Any], list[float]]:
-    """TRL reward functions: one number per completion, by the sample's number."""
-    settings = config.reward
+def _save_trained(trainer: Any, run: RunDir, processor: Any, card: str) -> Path:
+    """Write the trained model, LoRA merged; weights that are spread over processes are gathered first."""
+    trained: Any = trainer.accelerator.unwrap_model(trainer.model)
+    is_spread = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_spread else None
+    if not trainer.args.should_save:
+        return run.model_path
+    if not hasattr(trained, "merge_and_unload"):
+        return run.save_model(trained, processor, card, state)
+    if not is_spread:
+        return run.save_model(trained.merge_and_unload(), processor, card)
+    from scene_r1_cli.models.checkpoint import load_as_stored
 
-    def score(text: str, truth: Mapping[str, Any]) -> float:
-        if stage == "temporal":
-            return temporal_reward(text, **truth, rule=settings.runs, soft_weight=settings.soft_weight)
-        return box_reward(text, **truth) if stage == "image" else answer_reward(text, **truth)
-
-    def task(completions: list[Any], number: list[int], trainer_state: Any, **_: Any) -> list[float]:
-        texts = [_text(completion) for completion in completions]
-        earned = [score(text, dataset.truth_of(index)) for text, index in zip(texts, number, strict=True)]
-        samples.add(trainer_state, number, texts, earned)
-        return earned
-
-    def form(completions: list[Any], **_: Any) -> list[float]:
-        return [format_reward(_text(completion)) for completion in completions]
-
-    task.__name__, form.__name__ = (
-        {"temporal": "span_iou", "image": "box_iou", "qa": "answer"}[stage],
-        "format",
-    )
-    chosen = [(task, settings.iou), (form, settings.format)]
-    chosen = [(function, weight) for function, weight in chosen if weight > 0]
-    if not chosen:
-        raise ConfigError("reward.iou and reward.format are both 0: there is nothing to learn.")
-    return [function for function, _ in chosen], [weight for _, weight in chosen]
+    adapter = run.checkpoints_path / "adapter"
+    trained.save_pretrained(adapter, state_dict=state)
+    processor.save_pretrained(adapter)
+    merged, _ = load_as_stored(str(adapter))
+    return run.save_model(merged, processor, card)
 
 
-def _text(completion: Any) -> str:
-    """The text of a completion, conversational or not."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[-1]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def _lora(config: GrpoConfig) -> Any:
-    if config.lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(**config.lora.model_dump(), task_type="CAUSAL_LM")
-
-
-def _card(stage: Stage, config: GrpoConfig, num_samples: int, steps: int) -> str:
+def _card(stage: Stage, config: GrpoConfig, ground: GroundConfig, num_samples: int, steps: int) -> str:
     settings = json.dumps(config.model_dump(mode="json"), indent=1)
+    frames = json.dumps({"video": ground.video.model_dump(), "box.max_side_px": ground.box.max_side_px})
     start = config.model or config.preset
     return (
         f"# Trained by scener1 train-{stage}\n\n"
-        f"GRPO on {num_samples} labelled queries, {steps} steps, from {start}. Settings:\n\n"
+        f"GRPO on {num_samples} labelled queries, {steps} steps, from {start}. "
+        f"Frames: {frames}. Settings:\n\n"
         f"```json\n{settings}\n```\n"
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,81 +10,16 @@ from typing import Any
 import numpy as np
 
 from scene_r1_cli.config import GroundConfig
-from scene_r1_cli.data.labels import KeyframeLabel, Label, read_labels
-from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
+from scene_r1_cli.data.labels import KeyframeLabel
 from scene_r1_cli.data.sources import open_scene
-from scene_r1_cli.data.store import scenes_in_store
-from scene_r1_cli.errors import InputError
-from scene_r1_cli.grpo_config import DataConfig, Stage
+from scene_r1_cli.grpo_config import Stage
 from scene_r1_cli.models.prompts import answer_prompt, box_prompt, span_prompt
 from scene_r1_cli.models.vlm import VLM, VideoPrefix
-from scene_r1_cli.stages.video import resize_rgb, sample_video
+from scene_r1_cli.stages.video import resize_rgb, sample_positions, sample_video
+from scene_r1_cli.training.samples import Sample
 from scene_r1_cli.types import Scene
 
 OPEN_SCENES = 8
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One prompt.
-
-    Attributes:
-        path: The scene.
-        label: Text and truth.
-        keyframe: The frame asked about, of the stage ``image``.
-    """
-
-    path: Path
-    label: Label
-    keyframe: KeyframeLabel | None = None
-
-
-def find_samples(stage: Stage, config: DataConfig, store: Path) -> list[Sample]:
-    """Labelled queries of the training scenes, in a fixed order.
-
-    Rooms are made if they are not there. A label that cannot be a reward (no run, no key frame, no answer,
-    a run outside the video) is left out.
-
-    Raises:
-        InputError: Nothing is left to train on.
-    """
-    if config.rooms:
-        found = make_rooms(store / "rooms", "train", config.rooms, DEMO_OPTIONS)
-        folders = {summary.scene_id: summary.path for summary in found}
-    else:
-        folders = {
-            name: path for name, path in scenes_in_store(store).items() if path.parent.name == config.dataset
-        }
-    rng = np.random.default_rng(config.seed)
-    samples: list[Sample] = []
-    for _, path in sorted(folders.items()):
-        file = path / "labels" / f"{config.labels}.parquet"
-        if not file.is_file():
-            continue
-        of_scene = [
-            sample for label in read_labels(file) for sample in _samples_of(stage, path, label, config)
-        ]
-        if config.per_scene is not None and len(of_scene) > config.per_scene:
-            chosen = rng.choice(len(of_scene), config.per_scene, replace=False)
-            of_scene = [of_scene[int(place)] for place in np.sort(chosen)]
-        samples += of_scene
-    if not samples:
-        raise InputError(
-            f"{len(folders)} scenes have no label to train {stage} on in labels/{config.labels}.parquet.",
-            "Run preprocess with --annotations, or set data.rooms.",
-        )
-    return samples
-
-
-def _samples_of(stage: Stage, path: Path, label: Label, config: DataConfig) -> list[Sample]:
-    if stage == "qa":
-        return [Sample(path, label)] if label.answers else []
-    if label.answers:
-        return []
-    if stage == "temporal":
-        seconds = max((end - start for start, end in label.runs_s), default=0.0)
-        return [Sample(path, label)] if seconds >= config.min_truth_s else []
-    return [Sample(path, label, view) for view in label.keyframes]
 
 
 class PromptDataset:
@@ -124,8 +58,12 @@ class PromptDataset:
         from datasets import Dataset
 
         def rows(batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
-            made = [self[number] for number in batch["number"]]
-            return {name: [row[name] for row in made] for name in ("prompt", "images", "number")}
+            # A prompt is there once for each of its completions: it is made once.
+            made = {number: self[number] for number in dict.fromkeys(batch["number"])}
+            return {
+                name: [made[number][name] for number in batch["number"]]
+                for name in ("prompt", "images", "number")
+            }
 
         return Dataset.from_dict({"number": list(range(len(self)))}).with_transform(rows)
 
@@ -135,10 +73,33 @@ class PromptDataset:
         scene = self._scene(sample.path)
         if self._stage == "image":
             assert sample.keyframe is not None
-            return self._key_frame(scene, sample.keyframe, sample.label.text)
-        prefix = self._video(sample.path)
-        make = span_prompt if self._stage == "temporal" else answer_prompt
-        return prefix, make(sample.label.text, scene.duration_s)
+            return self._key_frame(scene, sample.keyframe), self._text_of(sample, scene)
+        return self._video(sample.path), self._text_of(sample, scene)
+
+    def blank_prompt_of(self, number: int) -> tuple[VideoPrefix, str]:
+        """As ``prompt_of`` with black frames, which no image is read for: it has as many tokens."""
+        sample = self._samples[number]
+        scene = self._scene(sample.path)
+        video, original_wh = self._config.video, scene.color_camera.size_wh
+        if sample.keyframe is not None:
+            width, height = self._vlm.model_size_wh(original_wh, self._config.box.max_side_px)
+            times_s = np.array([scene.frame(sample.keyframe.frame_index).timestamp_s])
+        else:
+            width, height = self._vlm.model_size_wh(original_wh, video.max_side_px)
+            times_s = scene.timestamps_s
+            times_s = times_s[sample_positions(times_s, video.fps, video.max_frames)]
+        black = np.broadcast_to(np.zeros(1, np.uint8), (len(times_s), height, width, 3))
+        return VideoPrefix(black, times_s), self._text_of(sample, scene)
+
+    def _text_of(self, sample: Sample, scene: Scene) -> str:
+        """The question, as inference asks it."""
+        text, config = sample.label.text, self._config
+        if self._stage == "temporal":
+            return span_prompt(text, scene.duration_s, think=config.span.think)
+        if self._stage == "qa":
+            return answer_prompt(text, scene.duration_s, think=config.answer.think)
+        model_wh = self._vlm.model_size_wh(scene.color_camera.size_wh, config.box.max_side_px)
+        return box_prompt(text, self._vlm.family, model_wh, think=config.box.think)
 
     def sample(self, number: int) -> Sample:
         """The query behind a number."""
@@ -175,9 +136,8 @@ class PromptDataset:
     def _sampled(self, path: Path) -> VideoPrefix:
         return sample_video(self._scene(path), self._config.video, self._vlm.model_size_wh).prefix
 
-    def _key_frame(self, scene: Scene, keyframe: KeyframeLabel, text: str) -> tuple[VideoPrefix, str]:
+    def _key_frame(self, scene: Scene, keyframe: KeyframeLabel) -> VideoPrefix:
         image_rgb = scene.read_color(keyframe.frame_index)
         model_wh = self._vlm.model_size_wh(scene.color_camera.size_wh, self._config.box.max_side_px)
         time_s = scene.frame(keyframe.frame_index).timestamp_s
-        prefix = VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([time_s]))
-        return prefix, box_prompt(text, self._vlm.family, model_wh)
+        return VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([time_s]))

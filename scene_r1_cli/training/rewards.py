@@ -25,13 +25,19 @@ from scene_r1_cli.models.parse import ParseFailure, parse_answer, parse_boxes, p
 SOFT_SCALE = 0.25
 """A span this share of the video away from the nearest run earns 1/e of the soft term."""
 
-_FORM = re.compile(r"\s*<think>(?P<think>.+?)</think>\s*<answer>(?P<answer>.+?)</answer>\s*", re.DOTALL)
+_ANSWER = r"<answer>(?P<answer>.+?)</answer>\s*"
+_FORM = re.compile(rf"\s*<think>(?P<think>.+?)</think>\s*{_ANSWER}", re.DOTALL)
+_DIRECT_FORM = re.compile(rf"\s*{_ANSWER}", re.DOTALL)
 _TAG = re.compile(r"</?(?:think|answer)>")
 
 
-def format_reward(completion: str) -> float:
-    """1 for exactly one think and one answer block, in that order, with nothing else; 0 otherwise."""
-    return float(len(_TAG.findall(completion)) == 4 and _FORM.fullmatch(completion) is not None)
+def format_reward(completion: str, *, think: bool = True) -> float:
+    """1 for exactly one think and one answer block, in that order, with nothing else; 0 otherwise.
+
+    With ``think`` off, for exactly one answer block and nothing else.
+    """
+    form, num_tags = (_FORM, 4) if think else (_DIRECT_FORM, 2)
+    return float(len(_TAG.findall(completion)) == num_tags and form.fullmatch(completion) is not None)
 
 
 def temporal_reward(

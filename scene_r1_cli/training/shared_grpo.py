@@ -14,7 +14,7 @@ random anyway.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,13 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
 from scene_r1_cli.config import SamplingConfig
-from scene_r1_cli.models.shared_prefix import generate_shared
+from scene_r1_cli.models.shared_prefix import Group, generate_groups
 
 logger = logging.getLogger(__name__)
 
 IGNORED = -100
+MAX_PREFIX_TOKENS = 8192
+"""Prompts whose keys and values are held at a time while sampling: half a gigabyte for Qwen2.5-VL-7B."""
 
 
 @dataclass(frozen=True)
@@ -210,29 +212,30 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         completions: list[list[int]] = [[] for _ in prompt_ids]
         image_id: Any = self._image_pad_token_id
         never = [] if image_id is None else [int(image_id)]
-        groups = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
+        rows_of = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
+        groups = []
+        for number, rows in enumerate(rows_of):
+            types = self._types_of(torch.tensor(prompt_ids[rows[0]], device=device))[None]
+            vision = {
+                "pixel_values": pixels[rows[0]],
+                "image_grid_thw": grids[rows[0]],
+                "mm_token_type_ids": types,
+            }
+            groups.append(Group([prompt_ids[row] for row in rows], vision, self._seed_of(number)))
         try:
-            for number, rows in enumerate(groups):
-                types = self._types_of(torch.tensor(prompt_ids[rows[0]], device=device))[None]
-                vision = {
-                    "pixel_values": pixels[rows[0]],
-                    "image_grid_thw": grids[rows[0]],
-                    "mm_token_type_ids": types,
-                }
-                replies = generate_shared(
+            for part in _together([len(group.rows[0]) for group in groups]):
+                replies = generate_groups(
                     model,
-                    [prompt_ids[row] for row in rows],
-                    vision,
+                    groups[part],
                     eos_ids=self.eos_token_ids,
                     max_new_tokens=args.max_completion_length,
-                    sampling=SamplingConfig(
-                        temperature=self.temperature, top_p=args.top_p, seed=self._seed_of(number)
-                    ),
+                    sampling=SamplingConfig(temperature=self.temperature, top_p=args.top_p),
                     # In a reply it would stand for an image that is not there, and stop the loss.
                     never=never,
                 )
-                for row, reply in zip(rows, replies, strict=True):
-                    completions[row] = reply
+                for rows, of_group in zip(rows_of[part], replies, strict=True):
+                    for row, reply in zip(rows, of_group, strict=True):
+                        completions[row] = reply
         finally:
             model.train(was_training)
         return completions, None
@@ -261,6 +264,17 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
 def _inner(model: Any) -> Any:
     """The vision-language model inside LoRA's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _together(lengths: Sequence[int]) -> Iterator[slice]:
+    """Groups that are sampled in one batch: as many as MAX_PREFIX_TOKENS of prompts, at least one."""
+    start, tokens = 0, 0
+    for number, length in enumerate(lengths):
+        if number > start and tokens + length > MAX_PREFIX_TOKENS:
+            yield slice(start, number)
+            start, tokens = number, 0
+        tokens += length
+    yield slice(start, len(lengths))
 
 
 def _tensor(value: Any) -> torch.Tensor:

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer_utils import rotate_checkpoints
+from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
+
+from scene_r1_cli.errors import SetupError, is_disk_full
 
 PARTIAL = "partial"
 
@@ -29,6 +31,12 @@ class WholeCheckpoints:
         self.args.output_dir = str(partial)
         try:
             super()._save_checkpoint(model, trial)  # pyright: ignore[reportAttributeAccessIssue]
+        except Exception as error:
+            # What is there of it only takes room, of which there may be none left.
+            shutil.rmtree(partial, ignore_errors=True)
+            if is_disk_full(error):
+                raise _disk_full(folder, name) from error
+            raise
         finally:
             self.args.output_dir = str(folder)
         self.accelerator.wait_for_everyone()
@@ -42,3 +50,12 @@ class WholeCheckpoints:
             shutil.rmtree(partial)
             rotate_checkpoints(str(folder), save_total_limit=self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
+
+
+def _disk_full(folder: Path, name: str) -> SetupError:
+    last = get_last_checkpoint(str(folder))
+    kept = f"the last whole one is {Path(last).name}" if last else "there is none before it"
+    return SetupError(
+        f"The disk of {folder} is full: {name} could not be written; {kept}.",
+        "Free some space and go on with --resume; trl.save_total_limit keeps fewer checkpoints.",
+    )

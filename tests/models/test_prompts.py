@@ -21,6 +21,9 @@ def all_prompts():
         "box_qwen3-vl": prompts.box_prompt(QUERY, FAMILIES["qwen3-vl"], (1024, 768)),
         "answer": prompts.answer_prompt("How many chairs are there?", duration_s=62.54),
         "span_again": prompts.ask_again(span, "not_a_span"),
+        "span_no_think": prompts.span_prompt(QUERY, duration_s=62.54, think=False),
+        "box_no_think": prompts.box_prompt(QUERY, FAMILIES["qwen2.5-vl"], (1008, 756), think=False),
+        "answer_no_think": prompts.answer_prompt("How many chairs are there?", 62.54, think=False),
     }
 
 
@@ -36,10 +39,16 @@ def test_hashes_change_only_on_purpose(stage, expected):
     assert prompts.prompt_hash(stage) == expected
 
 
+def test_without_thinking_another_prompt_is_asked():
+    for stage in ("span", "box", "answer"):
+        assert prompts.prompt_hash(stage, think=False) != prompts.prompt_hash(stage)
+    assert not [text for name, text in all_prompts().items() if "no_think" in name and "hink" in text]
+
+
 @pytest.mark.parametrize("prompt", all_prompts().values(), ids=all_prompts())
 def test_no_prompt_parses_as_a_span_or_box(prompt):
     """A model that copies the form it was shown has answered nothing."""
-    form = prompt[prompt.index("<think>") :]
+    form = prompt[prompt.index("<think>" if "<think>" in prompt else "<answer>") :]
     for text in (prompt, form, form[: form.rindex("</answer>") + len("</answer>")]):
         assert isinstance(parse_span(text), ParseFailure)
         assert isinstance(parse_boxes(text), ParseFailure)

@@ -133,6 +133,40 @@ def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch
     assert together[0] == alone
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature):
+    """Prefixes of other lengths, other numbers of questions, replies that end early: as each group alone."""
+    from scene_r1_cli.models.shared_prefix import Group, generate_groups
+
+    groups = []
+    for seed, count, questions in ((0, 3, QUESTIONS), (1, 1, QUESTIONS[:1]), (2, 2, QUESTIONS[:2] * 2)):
+        prefix = make_prefix(vlm, seed=seed, num_frames=count)
+        rows, vision = vlm.encode_shared(prefix, [vlm.render(prefix, question) for question in questions])
+        groups.append(Group(rows, vision, seed * 100))
+    settings = {"max_new_tokens": 12, "sampling": SamplingConfig(temperature=temperature)}
+    (first,) = generate_groups(vlm._model, groups[1:2], eos_ids=vlm._eos_ids, **settings)
+    # This token ends the second group's only reply at once, and others wherever they come upon it.
+    settings["eos_ids"] = [*vlm._eos_ids, first[0][0]]
+    together = generate_groups(vlm._model, groups, **settings)
+    assert together == [generate_groups(vlm._model, [group], **settings)[0] for group in groups]
+    assert [len(of_group) for of_group in together] == [len(group.rows) for group in groups]
+    assert len(together[1][0]) == 1
+    assert len({len(reply) for of_group in together for reply in of_group}) > 1
+
+
+@pytest.mark.parametrize(("top_p", "tokens"), [(1.0, {0, 1, 3}), (0.9, {1, 3}), (0.5, {3})])
+def test_tokens_are_drawn_as_often_as_they_are_likely(top_p, tokens):
+    from scene_r1_cli.models.shared_prefix import Sampler
+
+    shares = torch.tensor([0.05, 0.3, 0.0, 0.65])
+    sampler = Sampler(SamplingConfig(temperature=1.0, top_p=top_p), range(4))
+    drawn = torch.cat([sampler(shares.log().expand(4, -1), range(4)) for _ in range(1000)])
+    counts = torch.bincount(drawn, minlength=4) / len(drawn)
+    expected = torch.where(torch.tensor([place in tokens for place in range(4)]), shares, 0.0)
+    torch.testing.assert_close(counts, expected / expected.sum(), atol=0.03, rtol=0)
+    assert set(drawn.tolist()) == tokens
+
+
 def test_a_token_can_be_kept_out(vlm):
     from scene_r1_cli.models.shared_prefix import generate_shared
 

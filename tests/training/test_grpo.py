@@ -9,13 +9,16 @@ import yaml
 
 from scene_r1_cli.config_load import load_config, load_settings
 from scene_r1_cli.data.labels import KeyframeLabel, Label, write_labels
-from scene_r1_cli.errors import ConfigError, InputError
+from scene_r1_cli.errors import ConfigError, InputError, SetupError
 from scene_r1_cli.grpo_config import DataConfig, GrpoConfig
 from scene_r1_cli.models.families import FAMILIES
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.preprocess_config import PreprocessConfig
-from scene_r1_cli.training.grpo import _whole_groups
-from scene_r1_cli.training.grpo_data import PromptDataset, find_samples
+from scene_r1_cli.run_dir import RunDir
+from scene_r1_cli.training.grpo import _check_number
+from scene_r1_cli.training.grpo_data import PromptDataset
+from scene_r1_cli.training.grpo_setup import own_device, reported_to, whole_groups
+from scene_r1_cli.training.samples import find_samples
 from scene_r1_cli.training.watch import STUCK_LOGS, TREND_LOGS, sicknesses
 from tests import captures
 
@@ -132,9 +135,9 @@ def test_a_group_is_one_pass_of_one_device(batch, passes, expected):
     }
     if expected == "splits":
         with pytest.raises(ConfigError, match="splits groups"):
-            _whole_groups(values)
+            whole_groups(values)
         return
-    made = _whole_groups(values)
+    made = whole_groups(values)
     if expected is None:
         assert made == {}
     else:
@@ -158,7 +161,17 @@ def test_known_sicknesses_are_told_by_name():
     assert sicknesses(learning) == []
 
 
-def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
+WRITERS = {
+    "Python": OSError(28, "No space left on device"),
+    "safetensors": RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    "PyTorch": RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    "something else": ValueError("no such layer"),
+}
+"""What is raised when a disk runs full, as it was on a full tmpfs."""
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path, writer):
     from types import SimpleNamespace
 
     from scene_r1_cli.training.whole_checkpoints import WholeCheckpoints
@@ -174,7 +187,7 @@ def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
             (out.parent / "README.md").write_text("card")
             (out / "model.safetensors").write_text(str(model))
             if self.fails:
-                raise OSError(28, "No space left on device")
+                raise WRITERS[writer]
             (out / "trainer_state.json").write_text("{}")
 
     class Trainer(WholeCheckpoints, Base):
@@ -188,8 +201,13 @@ def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
         trainer._save_checkpoint(f"weights {step}", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
     trainer.state.global_step, trainer.fails = 4, True
-    with pytest.raises(OSError, match="No space"):
-        trainer._save_checkpoint("weights 4", None)
+    if writer == "something else":
+        with pytest.raises(ValueError, match="no such layer"):
+            trainer._save_checkpoint("weights 4", None)
+    else:
+        told = "is full: checkpoint-4 could not be written; the last whole one is checkpoint-3"
+        with pytest.raises(SetupError, match=told):
+            trainer._save_checkpoint("weights 4", None)
     assert trainer.args.output_dir == str(tmp_path)
     whole = tmp_path / "checkpoint-3"
     assert sorted(path.name for path in whole.iterdir()) == [
@@ -197,4 +215,41 @@ def test_a_checkpoint_that_fails_halfway_leaves_the_last_whole_one(tmp_path):
         "model.safetensors",
         "trainer_state.json",
     ]
-    assert not (tmp_path / "checkpoint-4").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
+
+
+def test_a_run_goes_on_with_the_data_it_began_with(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.keep_data(12, "a")
+    run.keep_data(12, "a")
+    with pytest.raises(InputError, match="began with 12 other queries than the 11 found now"):
+        run.keep_data(11, "b")
+
+
+def test_fewer_queries_than_a_step_asks_are_told():
+    from types import SimpleNamespace
+
+    arguments = SimpleNamespace(generation_batch_size=48, num_generations=8)
+    _check_number([None] * 6, arguments)  # pyright: ignore
+    with pytest.raises(InputError, match=r"fewer queries \(1\) than one step asks \(6\)"):
+        _check_number([None], arguments)  # pyright: ignore
+
+
+def test_reporting_to_a_package_that_is_not_there_is_told():
+    assert reported_to("tensorboard") == reported_to(["tensorboard"]) == ["tensorboard"]
+    assert reported_to("none") == ["none"]
+    assert reported_to([]) == []
+    with pytest.raises(SetupError, match="Reporting to no_such_tracker needs the package no_such_tracker"):
+        reported_to("no_such_tracker")
+
+
+@pytest.mark.parametrize(
+    ("rank", "has_gpu", "device"), [(None, True, "auto"), ("3", True, "cuda:3"), ("3", False, "auto")]
+)
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, rank, has_gpu, device):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    assert own_device("auto") == device
+    assert own_device("cpu") == "cpu"

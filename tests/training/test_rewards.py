@@ -36,6 +36,23 @@ def test_the_form_is_one_think_and_one_answer(text, value):
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("<answer>b</answer>", 1),
+        (" <answer>b</answer>\n", 1),
+        (said("5s"), 0),
+        ("<answer></answer>", 0),
+        ("b", 0),
+        ("so <answer>b</answer>", 0),
+        ("<answer>a</answer><answer>b</answer>", 0),
+        ("<answer>b", 0),
+    ],
+)
+def test_without_thinking_the_form_is_one_answer(text, value):
+    assert format_reward(text, think=False) == value
+
+
+@pytest.mark.parametrize(
     ("answer", "value"),
     [
         ("10.0s to 20.0s", 1.0),
