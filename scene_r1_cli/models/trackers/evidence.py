@@ -32,6 +32,7 @@ class Evidence:
         unseen: (V,) how many have it outside, hidden behind something.
         seen: (P, V) bool, whether the prompt's frame sees the voxel.
         pixels_xy: (P, V, 2) where it lies in the colour image; NaN behind the camera.
+        depth_m: (P, V) its distance from the colour camera along z.
         boxes_xyxy_px: (P, 4) the prompts' boxes.
     """
 
@@ -40,6 +41,7 @@ class Evidence:
     unseen: np.ndarray
     seen: np.ndarray
     pixels_xy: np.ndarray
+    depth_m: np.ndarray
     boxes_xyxy_px: np.ndarray
 
     @property
@@ -55,6 +57,11 @@ class Evidence:
             if len(visible) >= MIN_SEEN:
                 row[:] = np.percentile(visible, [STRAY_PERCENT, 100 - STRAY_PERCENT], axis=0).ravel()
         return bounds
+
+    def depth_extent_m(self, among: np.ndarray) -> float:
+        """Mean extent of some (V,) voxels, at least one, along the prompts' lines of sight."""
+        low, high = np.percentile(self.depth_m[:, among], [1, 99], axis=1)
+        return float((high - low).mean())
 
     def fit(self, bounds_xyxy_px: np.ndarray) -> float:
         """Mean IoU of the prompts' boxes with (P, 4) bounds; bounds of NaN count as 0."""
@@ -74,9 +81,9 @@ def gather_evidence(
     """Look every voxel up in every prompt's frame."""
     num = len(surface.counts)
     inside, outside, unseen = np.zeros(num), np.zeros(num), np.zeros(num)
-    seen_by, pixels_by = [], []
+    seen_by, pixels_by, depth_by = [], [], []
     for prompt in prompts:
-        state, pixels_xy = _classify(scene, surface.points_m, views[prompt.frame_index])
+        state, pixels_xy, depth_m = _classify(scene, surface.points_m, views[prompt.frame_index])
         x1, y1, x2, y2 = prompt.box_xyxy_px
         margin = np.clip(0.015 * np.array([x2 - x1, y2 - y1]), 1.5, 6)
         under = in_prompt(prompt, pixels_xy)
@@ -92,14 +99,19 @@ def gather_evidence(
         unseen += (state == HIDDEN) & beyond
         seen_by.append(seen & np.isfinite(pixels_xy[:, 0]))
         pixels_by.append(pixels_xy)
+        depth_by.append(depth_m)
     boxes = np.stack([prompt.box_xyxy_px for prompt in prompts])
-    return Evidence(inside, outside, unseen, np.stack(seen_by), np.stack(pixels_by), boxes)
+    return Evidence(
+        inside, outside, unseen, np.stack(seen_by), np.stack(pixels_by), np.stack(depth_by), boxes
+    )
 
 
-def _classify(scene: Scene, points_m: np.ndarray, view: DepthView) -> tuple[np.ndarray, np.ndarray]:
-    """State in a view's depth, and the pixel in its colour image."""
+def _classify(
+    scene: Scene, points_m: np.ndarray, view: DepthView
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """State in a view's depth; pixel in its colour image, and distance from that camera."""
     state, _ = classify_points(
         points_m, view.world_from_camera, scene.depth_camera, view.depth_m, offset_xy=view.crop[:2]
     )
     camera_from_world = invert(scene.world_from_color_camera(view.frame_index))
-    return state, project(scene.color_camera, transform_points(camera_from_world, points_m))[0]
+    return state, *project(scene.color_camera, transform_points(camera_from_world, points_m))

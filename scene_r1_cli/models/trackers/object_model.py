@@ -21,6 +21,10 @@ find is one the surface has."""
 SIZE_COST = 0.1
 """Loss of score for e times the voxels: what fills the box as well with less is rather the object."""
 
+DEPTH_COST = 0.2
+"""Loss of score for an extent along the line of sight as long as the box is wide: what lies behind the object,
+or before it, makes a split deep."""
+
 BLIND_COST = 0.05
 """Loss of score for a split that took no heed of planes: it leaks more often."""
 
@@ -77,12 +81,22 @@ def find_object(
     if not splits:
         return None
     fits = np.array([evidence.fit(evidence.bounds(split.is_object)) for split in splits])
-    best = int(np.argmax(score_splits(splits, fits)))
+    depths = [evidence.depth_extent_m(split.is_object) / region.size_m for split in splits]
+    best = int(np.argmax(score_splits(splits, fits, np.array(depths))))
     return ObjectModel(surface, splits[best].is_object, region, float(fits[best]))
 
 
-def score_splits(splits: Sequence[Split], fits: np.ndarray) -> np.ndarray:
-    """(S,) how likely each of S non-empty splits is the object, given its (S,) fit to the prompts."""
+def score_splits(splits: Sequence[Split], fits: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """How likely each of S splits is the object.
+
+    Args:
+        splits: S non-empty splits of the same voxels.
+        fits: (S,) IoU with the prompts' boxes.
+        depths: (S,) extent along the line of sight, relative to the size that the boxes tell.
+
+    Returns:
+        (S,) scores; only their order means something.
+    """
     chosen = np.stack([split.is_object for split in splits]).astype(np.float32)
     shared, sizes = chosen @ chosen.T, chosen.sum(axis=1)
     overlap = shared / (sizes[:, None] + sizes - shared)
@@ -91,6 +105,7 @@ def score_splits(splits: Sequence[Split], fits: np.ndarray) -> np.ndarray:
         fits
         + AGREEMENT_WEIGHT * overlap.mean(axis=1)
         - SIZE_COST * np.log(sizes / sizes.max())
+        - DEPTH_COST * depths
         - BLIND_COST * blind
     )
 
