@@ -57,3 +57,20 @@ def test_colour_counts_and_an_unknown_normal_is_no_crease():
     assert affinity(UP, UP, (0.1, 0, 0), color_change=100) < 0.2
     assert affinity((0, 0, 0), LEFT, (0.07, 0, 0.07)) == pytest.approx(0.5)
     assert affinity(UP, LEFT, (0.07, 0, 0.07), color_change=255) > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_split_is_cheaper(seed):
+    random = np.random.default_rng(seed)
+    num = 7
+    pairs = np.array([(a, b) for a in range(num) for b in range(a + 1, num) if random.random() < 0.5])
+    links = random.integers(1, 20, len(pairs)) / 10
+    object_weights, other_weights = random.integers(0, 60, (2, num)) / 10
+
+    def cost(is_object: np.ndarray) -> float:
+        parted = is_object[pairs[:, 0]] != is_object[pairs[:, 1]]
+        return links[parted].sum() + object_weights[~is_object].sum() + other_weights[is_object].sum()
+
+    every = [np.array([number >> bit & 1 for bit in range(num)], bool) for number in range(2**num)]
+    found = min_cut(pairs, links, object_weights, other_weights)
+    assert cost(found) == pytest.approx(min(cost(is_object) for is_object in every))

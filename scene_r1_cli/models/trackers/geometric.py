@@ -18,12 +18,11 @@ from scene_r1_cli.geometry.masks import color_pixels_of_depth, encode_crop, spla
 from scene_r1_cli.geometry.transforms import transform_points
 from scene_r1_cli.geometry.visibility import EMPTY, SEEN, classify_points
 from scene_r1_cli.models.trackers import TrackedFrame, check_prompt
-from scene_r1_cli.models.trackers.object_model import (
+from scene_r1_cli.models.trackers.object_model import ObjectModel, find_object
+from scene_r1_cli.models.trackers.region import (
     DepthView,
-    ObjectModel,
     Prompt,
     Region,
-    find_object,
     fuse_region,
     region_of_prompt,
     view_of_region,

@@ -7,211 +7,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scene_r1_cli.geometry.boxes import box2d_iou
-from scene_r1_cli.geometry.camera import pixel_rays, project
-from scene_r1_cli.geometry.graphcut import min_cut, surface_affinity
-from scene_r1_cli.geometry.masks import Crop, clip_crop, color_pixels_of_depth, colors_at, look_up
-from scene_r1_cli.geometry.planes import find_planes, on_plane
-from scene_r1_cli.geometry.surface import FusedSurface, fuse_surface, surfels_of_depth
-from scene_r1_cli.geometry.transforms import invert, transform_points
-from scene_r1_cli.geometry.visibility import EMPTY, HIDDEN, SEEN, classify_points, depth_noise_m
+from scene_r1_cli.geometry.surface import FusedSurface
 from scene_r1_cli.geometry.voxels import connected_parts
+from scene_r1_cli.models.trackers.evidence import Evidence, gather_evidence, union_bounds
+from scene_r1_cli.models.trackers.hypotheses import Split, SurfaceGraph, cut_hypotheses, link_voxels
+from scene_r1_cli.models.trackers.region import DepthView, Prompt, Region
 from scene_r1_cli.types import Scene
 
-PRIORS = (4.0, 10.0, 25.0)
-"""Pull of the prompt on a voxel it covers, relative to 4 / (object size in voxels): with the least, only
-what hardly touches its surroundings is cut out; with the most, nearly all that the prompt covers. The least
-whose object fills the box wins."""
+AGREEMENT_WEIGHT = 0.8
+"""Gain of score for mean IoU with all other splits, in units of IoU with the box: a split that many settings
+find is one the surface has."""
 
-FILL_SLACK = 0.07
-"""How much worse a more careful cut may fill the box and still win."""
+SIZE_COST = 0.1
+"""Loss of score for e times the voxels: what fills the box as well with less is rather the object."""
 
-MAX_PLANES = 6
+DEPTH_COST = 0.2
+"""Loss of score for an extent along the line of sight as long as the box is wide: what lies behind the object,
+or before it, makes a split deep."""
 
-PLANE_SEAM = 0.5
-"""What is left of the affinity between a background plane and what touches it."""
-
-SAME_COLOR = 15.0
-"""A plane's piece goes on only over changes of colour (RGB distance, 0 to 442) up to this: a picture's front
-and the wall around it are level."""
-
-UNSEEN = 0.3
-"""Pull outwards, relative to the prompt's, of a voxel hidden in the prompt's view and beside its box."""
+BLIND_COST = 0.05
+"""Loss of score for a split that took no heed of planes: it leaks more often."""
 
 MIN_PART = 0.01
-"""Share of the largest part's covered voxels that another part needs to be kept."""
+"""Share of the covered voxels that a part needs to be looked at."""
 
-BEYOND = 0.5
-"""A plane's piece is background if this much of what the prompt covers of it lies beyond the prompt."""
+MAX_PARTS = 12
 
-GOOD_FILL = 0.6
-"""IoU with the prompt's box from which an object clear of all planes is believed."""
+MIN_GAIN = 0.03
+"""How much better the box must be filled for another part to be the object's."""
 
-NEVER = 100.0
-"""Weight of what a prompt rules out."""
-
-RING = 0.4
-"""How far around the box, relative to its size, the surroundings are modelled."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A box or a mask on one frame, in the colour image."""
-
-    frame_index: int
-    box_xyxy_px: np.ndarray
-    mask: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class DepthView:
-    """One frame's depth and colour around the object.
-
-    Attributes:
-        frame_index: Source frame.
-        crop: Where the arrays lie in the depth image.
-        depth_m: (h, w) float32, 0 = no reading.
-        world_from_camera: (4, 4) of the depth camera.
-    """
-
-    frame_index: int
-    crop: Crop
-    depth_m: np.ndarray
-    world_from_camera: np.ndarray
-
-
-@dataclass(frozen=True)
-class Region:
-    """The part of space modelled: a slab of the prompt camera's viewing cone.
-
-    Attributes:
-        frame_index: Frame of the prompt.
-        low_xy: (2,) lowest colour pixel of the enlarged box.
-        high_xy: (2,) highest.
-        near_m: Nearest distance from the colour camera along z.
-        far_m: Farthest.
-        size_m: Longer side of the box at the object's distance.
-        depth_m: The object's likely distance.
-    """
-
-    frame_index: int
-    low_xy: np.ndarray
-    high_xy: np.ndarray
-    near_m: float
-    far_m: float
-    size_m: float
-    depth_m: float
-
-    def contains(self, scene: Scene, points_world_m: np.ndarray) -> np.ndarray:
-        """(N,) bool of (N, 3) points."""
-        camera_from_world = invert(scene.world_from_color_camera(self.frame_index))
-        pixels, z = project(scene.color_camera, transform_points(camera_from_world, points_world_m))
-        with np.errstate(invalid="ignore"):
-            inside = ((pixels >= self.low_xy) & (pixels <= self.high_xy)).all(axis=1)
-        return inside & (z >= self.near_m) & (z <= self.far_m)
-
-    def corners_world(self, scene: Scene) -> np.ndarray:
-        """(8, 3) corners of the region."""
-        camera = scene.color_camera
-        xs = (np.array([self.low_xy[0], self.high_xy[0]]) - camera.cx) / camera.fx
-        ys = (np.array([self.low_xy[1], self.high_xy[1]]) - camera.cy) / camera.fy
-        points = np.array([[x * z, y * z, z] for z in (self.near_m, self.far_m) for x in xs for y in ys])
-        return transform_points(scene.world_from_color_camera(self.frame_index), points)
-
-    @property
-    def voxel_m(self) -> float:
-        """Cells fine enough for the object, and no finer than the sensor at its distance."""
-        noise = 1.5 * float(depth_noise_m(np.array(self.depth_m)))
-        return float(np.clip(max(self.size_m / 40, noise), 0.01, 0.05))
+GAP_COST = 0.3
+"""What a gap as long as the object costs, in the same measure."""
 
 
 @dataclass(frozen=True)
 class ObjectModel:
-    """The object found: a surface and which of its voxels are it."""
+    """The object found: a surface, which of its voxels are it, and how well it fills the box (IoU)."""
 
     surface: FusedSurface
     is_object: np.ndarray
     region: Region
     fit: float
-
-
-def region_of_prompt(scene: Scene, prompt: Prompt, depth_m: np.ndarray) -> Region | None:
-    """Where the object of a prompt can be.
-
-    Args:
-        scene: The capture.
-        prompt: The box.
-        depth_m: (H, W) depth of the prompt's frame.
-
-    Returns:
-        The region, or None if there is no reading inside the box.
-    """
-    z = depth_in_box(scene, prompt, depth_m)
-    if len(z) < 10:
-        return None
-    x1, y1, x2, y2 = prompt.box_xyxy_px
-    size_px = np.array([x2 - x1, y2 - y1])
-    near, median = np.percentile(z, [2, 40])
-    size_m = float((size_px / [scene.color_camera.fx, scene.color_camera.fy]).max() * median)
-    far = min(float(np.percentile(z, 98)), near + 2.5 * size_m) + 0.4 * size_m + 0.1
-    ring = np.maximum(RING * size_px, 15.0)
-    # A box cut by the image edge says nothing about where the object ends on that side.
-    width, height = scene.color_camera.size_wh
-    low = np.array([x1, y1]) - np.where(np.array([x1, y1]) <= 0.01 * width, 2.5 * size_px, ring)
-    high_cut = np.array([x2 >= 0.99 * (width - 1), y2 >= 0.99 * (height - 1)])
-    high = np.array([x2, y2]) + np.where(high_cut, 2.5 * size_px, ring)
-    near = max(0.1, float(near) - 0.3 * size_m - 0.1)
-    return Region(prompt.frame_index, low, high, near, far, size_m, float(median))
-
-
-def depth_in_box(scene: Scene, prompt: Prompt, depth_m: np.ndarray) -> np.ndarray:
-    """(N,) readings (along the depth camera's z) inside a prompt's box or mask."""
-    valid = depth_m > 0
-    points = pixel_rays(scene.depth_camera)[valid] * depth_m[valid, None]
-    pixels = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
-    return points[_in_prompt(prompt, pixels), 2]
-
-
-def view_of_region(scene: Scene, frame_index: int, region: Region, depth_m: np.ndarray) -> DepthView | None:
-    """The crop of a frame that can show the region; None if it cannot."""
-    world_from_camera = scene.world_from_depth_camera(frame_index)
-    corners = transform_points(invert(world_from_camera), region.corners_world(scene))
-    if (corners[:, 2] < 0.05).all():
-        return None
-    if (corners[:, 2] < 0.05).any():
-        crop: Crop | None = (0, 0, *scene.depth_camera.size_wh)
-    else:
-        pixels, _ = project(scene.depth_camera, corners)
-        crop = clip_crop(pixels.min(axis=0), pixels.max(axis=0), scene.depth_camera.size_wh)
-    if crop is None or crop[2] - crop[0] < 8 or crop[3] - crop[1] < 8:
-        return None
-    cropped = depth_m[crop[1] : crop[3], crop[0] : crop[2]]
-    cropped = np.where(np.isfinite(cropped) & (cropped > 0), cropped, 0).astype(np.float32, copy=False)
-    return DepthView(frame_index, crop, cropped, world_from_camera)
-
-
-def fuse_region(scene: Scene, views: Sequence[DepthView], region: Region) -> FusedSurface | None:
-    """The surface inside a region, from every view; None if nothing was measured there."""
-    surfels, colors = [], []
-    voxel_m = region.voxel_m
-    for view in views:
-        readings = view.depth_m[view.depth_m > 0]
-        if not len(readings):
-            continue
-        footprint = float(np.median(readings)) / scene.depth_camera.fx
-        step = int(np.clip(0.6 * voxel_m / footprint, 1, 6))
-        x0, y0, x1, y1 = view.crop
-        rays = pixel_rays(scene.depth_camera)[y0:y1, x0:x1]
-        found = surfels_of_depth(view.depth_m, rays, view.world_from_camera, step)
-        inside = region.contains(scene, found.points_m)
-        if not inside.any():
-            continue
-        kept = type(found)(
-            found.points_m[inside], found.normals[inside], found.rows[inside], found.columns[inside]
-        )
-        surfels.append(kept)
-        colors.append(_colors_at(scene, view.frame_index, kept.points_m))
-    return fuse_surface(surfels, colors, voxel_m) if surfels else None
 
 
 def find_object(
@@ -221,7 +57,7 @@ def find_object(
     prompts: Sequence[Prompt],
     views: dict[int, DepthView],
 ) -> ObjectModel | None:
-    """Split a surface so that the object fills the prompts.
+    """Split a surface in several ways, and take the split that fills the prompts and that others confirm.
 
     Args:
         scene: The capture.
@@ -233,142 +69,89 @@ def find_object(
     Returns:
         The object; None if no part of the surface is under a prompt.
     """
-    inside, outside, unseen_outside = _evidence(scene, surface, prompts, views)
-    if not (inside > outside).any():
+    evidence = gather_evidence(scene, surface, prompts, views)
+    if not evidence.covered.any():
         return None
-    pairs = surface.grid.neighbour_pairs()
-    affinity = surface_affinity(surface.points_m, surface.normals, surface.colors_rgb, pairs)
-    across = max(region.size_m / surface.grid.voxel_m, 4.0)
-    covered = np.where(inside > outside, inside, 0)
-    background = _background_planes(surface, pairs, inside, outside)
-    best: ObjectModel | None = None
-    for avoid_planes in (True, False):
-        links = affinity
-        if avoid_planes:
-            seam = background[pairs[:, 0]] != background[pairs[:, 1]]
-            links = np.where(seam, PLANE_SEAM * affinity, affinity)
-        for prior in PRIORS:
-            pull = prior * 4 / across
-            other = np.where(outside >= np.maximum(inside, 1), NEVER, UNSEEN * pull * unseen_outside)
-            wanted = pull * covered
-            if avoid_planes:
-                wanted, other = np.where(background, 0, wanted), np.where(background, NEVER, other)
-            is_object = min_cut(pairs, links, wanted, other)
-            is_object = _seeded_parts(pairs, is_object, covered > 0)
-            if not is_object.any():
-                continue
-            fit = _box_fit(scene, surface, is_object, prompts, views)
-            if best is None or fit > best.fit + FILL_SLACK:
-                best = ObjectModel(surface, is_object, region, fit)
-        # What lies flat on a plane (a rug, a picture) cannot be told from it by shape.
-        if best is not None and best.fit >= GOOD_FILL:
-            break
-    return best
+    graph = link_voxels(surface, region.size_m)
+    splits = [
+        Split(needed_parts(graph, evidence, cut.is_object), cut.heeds_planes)
+        for cut in cut_hypotheses(graph, evidence)
+    ]
+    splits = [split for split in splits if split.is_object.any()]
+    if not splits:
+        return None
+    fits = np.array([evidence.fit(evidence.bounds(split.is_object)) for split in splits])
+    depths = [evidence.depth_extent_m(split.is_object) / region.size_m for split in splits]
+    best = int(np.argmax(score_splits(splits, fits, np.array(depths))))
+    return ObjectModel(surface, splits[best].is_object, region, float(fits[best]))
 
 
-def _background_planes(
-    surface: FusedSurface, pairs: np.ndarray, inside: np.ndarray, outside: np.ndarray
-) -> np.ndarray:
-    """(V,) bool: voxels on planes that go on beyond the prompt, as floors, walls and table tops do."""
-    tolerance_m = 0.005 + 0.5 * surface.grid.voxel_m
-    num_outside = int((outside > inside).sum())
-    min_samples = max(30, num_outside // 50)
-    planes = find_planes(surface.points_m, surface.normals, tolerance_m, min_samples, MAX_PLANES)
-    background = np.zeros(len(inside), dtype=bool)
-    change = np.linalg.norm(surface.colors_rgb[pairs[:, 0]] - surface.colors_rgb[pairs[:, 1]], axis=1)
-    pairs = pairs[change <= SAME_COLOR]
-    for plane in planes:
-        # A table top and the seats around it may be level: each connected piece is judged by itself.
-        near = np.abs(plane.distance_m(surface.points_m)) <= tolerance_m
-        inner = pairs[near[pairs[:, 0]] & near[pairs[:, 1]]]
-        piece = connected_parts(len(near), inner)
-        facing = on_plane(plane, surface.points_m, surface.normals, tolerance_m)
-        beyond = np.bincount(piece, weights=facing & (outside > inside))
-        within = np.bincount(piece, weights=facing & (inside > outside))
-        # The far side of the object is a plane too, which the prompt sees neither inside nor beyond.
-        goes_on = beyond >= np.maximum(BEYOND * within, 0.5 * min_samples)
-        background |= near & goes_on[piece]
-    return background
+def score_splits(splits: Sequence[Split], fits: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """How likely each of S splits is the object.
 
+    Args:
+        splits: S non-empty splits of the same voxels.
+        fits: (S,) IoU with the prompts' boxes.
+        depths: (S,) extent along the line of sight, relative to the size that the boxes tell.
 
-def _evidence(
-    scene: Scene, surface: FusedSurface, prompts: Sequence[Prompt], views: dict[int, DepthView]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per voxel, how many prompts see it inside, see it outside, and have it outside but unseen."""
-    num = len(surface.counts)
-    inside, outside, unseen = np.zeros(num), np.zeros(num), np.zeros(num)
-    for prompt in prompts:
-        view = views[prompt.frame_index]
-        state, pixels = _classify(scene, surface.points_m, view)
-        x1, y1, x2, y2 = prompt.box_xyxy_px
-        margin = np.clip(0.015 * np.array([x2 - x1, y2 - y1]), 1.5, 6)
-        in_prompt = _in_prompt(prompt, pixels)
-        with np.errstate(invalid="ignore"):
-            near_box = (
-                (pixels >= np.array([x1, y1]) - margin) & (pixels <= np.array([x2, y2]) + margin)
-            ).all(axis=1)
-        # Just outside the box is neither: a box of a person or a model is a few pixels off.
-        beyond = ~near_box if prompt.mask is None else ~in_prompt
-        seen = state == SEEN
-        inside += seen & in_prompt
-        outside += (seen & beyond) | (state == EMPTY)
-        unseen += (state == HIDDEN) & beyond
-    return inside, outside, unseen
-
-
-def _classify(scene: Scene, points_m: np.ndarray, view: DepthView) -> tuple[np.ndarray, np.ndarray]:
-    """State in a view's depth, and the pixel in its colour image."""
-    state, _ = classify_points(
-        points_m, view.world_from_camera, scene.depth_camera, view.depth_m, offset_xy=view.crop[:2]
+    Returns:
+        (S,) scores; only their order means something.
+    """
+    chosen = np.stack([split.is_object for split in splits]).astype(np.float32)
+    shared, sizes = chosen @ chosen.T, chosen.sum(axis=1)
+    overlap = shared / (sizes[:, None] + sizes - shared)
+    blind = np.array([not split.heeds_planes for split in splits])
+    return (
+        fits
+        + AGREEMENT_WEIGHT * overlap.mean(axis=1)
+        - SIZE_COST * np.log(sizes / sizes.max())
+        - DEPTH_COST * depths
+        - BLIND_COST * blind
     )
-    camera_from_world = invert(scene.world_from_color_camera(view.frame_index))
-    return state, project(scene.color_camera, transform_points(camera_from_world, points_m))[0]
 
 
-def _in_prompt(prompt: Prompt, pixels_xy: np.ndarray) -> np.ndarray:
-    """(N,) bool: pixels of the colour image under the prompt's box or mask."""
-    if prompt.mask is not None:
-        height, width = prompt.mask.shape
-        return look_up(prompt.mask, (0, 0, width, height), pixels_xy)
-    x1, y1, x2, y2 = prompt.box_xyxy_px
-    with np.errstate(invalid="ignore"):
-        return np.all((pixels_xy >= [x1, y1]) & (pixels_xy <= [x2, y2]), axis=1)
+def needed_parts(graph: SurfaceGraph, evidence: Evidence, is_object: np.ndarray) -> np.ndarray:
+    """The connected part that fills the prompts best, and parts without which they are filled worse.
 
+    What stands apart behind or before the object lies in the box, but the box does not need it.
 
-def _seeded_parts(pairs: np.ndarray, is_object: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Parts of the object that hold enough of what the prompt covers: specks are noise."""
+    Returns:
+        (V,) bool, a subset of ``is_object``; all False if the prompts cover none of it.
+    """
+    pairs, points_m = graph.pairs, graph.surface.points_m
     inner = pairs[is_object[pairs[:, 0]] & is_object[pairs[:, 1]]]
     part = connected_parts(len(is_object), inner)
-    covered = np.bincount(part, weights=(is_object & seeds).astype(float))
-    return is_object & (covered[part] >= max(3.0, MIN_PART * covered.max()))
+    covered = np.bincount(part, weights=is_object & (evidence.covered > 0))
+    large = np.argsort(-covered)[:MAX_PARTS]
+    large = large[covered[large] >= max(3.0, MIN_PART * covered.max())]
+    members = [is_object & (part == label) for label in large]
+    bounds = [evidence.bounds(among) for among in members]
+    corners = [np.percentile(points_m[among], [2, 98], axis=0) for among in members]
+    chosen = np.zeros(len(is_object), dtype=bool)
+    if not members:
+        return chosen
+    fits = [evidence.fit(bound) for bound in bounds]
+    best = int(np.argmax(fits))
+    chosen, bound, box, fit = members[best], bounds[best], corners[best], fits[best]
+    left = [index for index in range(len(members)) if index != best]
+    while left:
+        gains = [
+            evidence.fit(union_bounds(bound, bounds[index]))
+            - fit
+            - GAP_COST * _gap_m(box, corners[index]) / (graph.across * graph.surface.grid.voxel_m)
+            for index in left
+        ]
+        if max(gains) < MIN_GAIN:
+            break
+        index = left.pop(int(np.argmax(gains)))
+        chosen = chosen | members[index]
+        bound = union_bounds(bound, bounds[index])
+        fit = evidence.fit(bound)
+        box = np.stack([np.minimum(box[0], corners[index][0]), np.maximum(box[1], corners[index][1])])
+    return chosen
 
 
-def _box_fit(
-    scene: Scene,
-    surface: FusedSurface,
-    is_object: np.ndarray,
-    prompts: Sequence[Prompt],
-    views: dict[int, DepthView],
-) -> float:
-    """Mean IoU of the prompts' boxes with the box around the object's visible voxels."""
-    fits = []
-    for prompt in prompts:
-        state, pixels = _classify(scene, surface.points_m[is_object], views[prompt.frame_index])
-        seen = pixels[state == SEEN]
-        if len(seen) < 3:
-            fits.append(0.0)
-            continue
-        low, high = np.percentile(seen, [0.5, 99.5], axis=0)
-        fits.append(box2d_iou(np.concatenate([low, high]), prompt.box_xyxy_px))
-    return float(np.mean(fits))
-
-
-def _colors_at(scene: Scene, frame_index: int, points_world_m: np.ndarray) -> np.ndarray:
-    """(N, 3) float32 colours of visible points in one frame; mid-grey outside the colour image."""
-    image = scene.read_color(frame_index)
-    camera_from_world = invert(scene.world_from_color_camera(frame_index))
-    pixels, _ = project(scene.color_camera, transform_points(camera_from_world, points_world_m))
-    inside, seen_rgb = colors_at(image, pixels)
-    colors = np.full((len(points_world_m), 3), 128, dtype=np.float32)
-    colors[inside] = seen_rgb
-    return colors
+def _gap_m(first: np.ndarray, second: np.ndarray) -> float:
+    """Distance between two boxes given as (2, 3) corners; 0 if they touch."""
+    apart = np.maximum(np.maximum(first[0] - second[1], second[0] - first[1]), 0)
+    return float(np.linalg.norm(apart))
