@@ -160,7 +160,7 @@ def _by_difficulty(
         file,
         tokens,
         part=(arguments.process_index, arguments.world_size),
-        progress=lambda done, total: tell(f"difficulty {done}/{total}"),
+        tell=tell,
     )
     if arguments.world_size > 1:
         arguments.distributed_state.wait_for_everyone()
