@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from scene_r1_cli.training.samples import Sample
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 64
+TELL_EVERY_S = 10.0
 PROMPTS: dict[Stage, PromptStage] = {"temporal": "span", "image": "box", "qa": "answer"}
 Score = Callable[[str, int], float]
 """What a reply earns, by the sample's number."""
@@ -51,7 +53,7 @@ def measure_difficulty(
     max_tokens: int,
     *,
     part: tuple[int, int] = (0, 1),
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    tell: Callable[[str], object] = logger.info,
 ) -> None:
     """Draw and score replies to every query that has none in ``file`` yet.
 
@@ -63,7 +65,7 @@ def measure_difficulty(
         file: Rows are added to it, or to one of its own per process.
         max_tokens: Longest reply.
         part: This process and the number of them; each asks a part of the queries.
-        progress: Told queries done and all of this part.
+        tell: Told now and then how far this part is.
     """
     known = read_difficulty(file)
     rank, processes = part
@@ -71,6 +73,7 @@ def measure_difficulty(
     own = file if processes == 1 else file.with_suffix(f".{rank}.jsonl")
     own.parent.mkdir(parents=True, exist_ok=True)
     sampling = SamplingConfig(temperature=config.temperature)
+    begun_s = told_s = time.monotonic()
     done = 0
     with own.open("ab", buffering=0) as out:
         for numbers in _alike(dataset, asked, max(1, ROWS_AT_ONCE // config.replies)):
@@ -83,7 +86,10 @@ def measure_difficulty(
                 row = {"key": dataset.sample(number).key, "rewards": rewards}
                 out.write(f"{json.dumps(row)}\n".encode())
             done += len(numbers)
-            progress(done, len(asked))
+            now_s = time.monotonic()
+            if now_s - told_s > TELL_EVERY_S:
+                told_s, left_s = now_s, (now_s - begun_s) / done * (len(asked) - done)
+                tell(f"difficulty {done}/{len(asked)} ({left_s / 60:.0f} min left)")
 
 
 def read_difficulty(file: Path) -> dict[tuple[Any, ...], list[float]]:

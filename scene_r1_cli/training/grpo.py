@@ -29,6 +29,7 @@ from scene_r1_cli.training.grpo_setup import (
     task_score,
     trl_arguments,
 )
+from scene_r1_cli.training.once import keep_features
 from scene_r1_cli.training.preflight import is_out_of_memory, out_of_memory, preflight
 from scene_r1_cli.training.prompt_size import fit_frames, prompt_lengths
 from scene_r1_cli.training.report import SampleLog
@@ -104,6 +105,9 @@ def train_grpo(
     arguments.reward_weights = weights
     if config.freeze_vision:
         model.model.visual.requires_grad_(False)
+        if model.device.type == "cpu":
+            # On a GPU the tower is quicker than telling which frames these are.
+            keep_features(model.model.visual)
     base: Any = SharedPrefixGRPOTrainer if config.shared_prefix else GRPOTrainer
     trainer_class: Any = type("Trainer", (WholeCheckpoints, base), {})
     trainer = trainer_class(
@@ -156,7 +160,7 @@ def _by_difficulty(
         file,
         tokens,
         part=(arguments.process_index, arguments.world_size),
-        progress=lambda done, total: tell(f"difficulty {done}/{total}"),
+        tell=tell,
     )
     if arguments.world_size > 1:
         arguments.distributed_state.wait_for_everyone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +57,9 @@ class PromptDataset:
     def as_dataset(self) -> Any:
         """A ``datasets.Dataset`` that makes rows when they are read."""
         from datasets import Dataset
+
+        # It cannot tell what a function makes, which only matters where rows are kept on disk.
+        logging.getLogger("datasets.fingerprint").setLevel(logging.ERROR)
 
         def rows(batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
             # A prompt is there once for each of its completions: it is made once.

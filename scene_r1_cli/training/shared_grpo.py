@@ -25,6 +25,7 @@ from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, uns
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.shared_prefix import Group, generate_groups
+from scene_r1_cli.training.once import each_image_once
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,12 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             parts: Any = split_tensor_dict(scored, steps)
             self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in parts]
         return self._buffered_inputs[self._step % steps]
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        """As TRL's; the frames of a prompt are prepared once, not once for each completion."""
+        processor: Any = self.processing_class
+        with each_image_once(processor.image_processor):
+            return super()._generate_and_score_completions(inputs)
 
     def _get_per_token_logps_and_entropies(
         self,

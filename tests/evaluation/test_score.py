@@ -18,7 +18,12 @@ from scene_r1_cli.evaluation.predictions import match, read_predictions, unalign
 from scene_r1_cli.evaluation.run import shard_of
 from scene_r1_cli.evaluation.scene_truth import read_gt_boxes
 from scene_r1_cli.evaluation.score import max_iou, metrics, score
-from scene_r1_cli.evaluation.statistics import mean_by_scene, paired_difference
+from scene_r1_cli.evaluation.statistics import (
+    difference_of_seeds,
+    mean_by_scene,
+    mean_of_seeds,
+    paired_difference,
+)
 from scene_r1_cli.evaluation.summary import joined_about, summarize
 from scene_r1_cli.evaluation.tables import markdown
 from scene_r1_cli.geometry.boxes import aabb_from_bounds, aabb_iou
@@ -340,3 +345,37 @@ def test_damaged_true_boxes_are_named(tmp_path, values):
     path.write_text(json.dumps({"scene0000_00": {"3": values}}))
     with pytest.raises(InputError, match="scene0000_00"):
         read_gt_boxes(path)
+
+
+def test_arms_of_several_seeds_are_compared_scene_by_scene():
+    rng = np.random.default_rng(0)
+    scenes = [f"s{number // 5}" for number in range(200)]
+    base = rng.normal(size=40).repeat(5) + rng.normal(size=200)
+    start = [base.tolist()]
+    near = [(base + 0.1 + rng.normal(size=200) * 0.02).tolist() for _ in range(3)]
+    found = difference_of_seeds(start, near, scenes)
+    assert found.value == pytest.approx(0.1, abs=0.01)
+    assert 0.08 < found.ci95[0] < found.value < found.ci95[1] < 0.12
+    assert found.n == 200
+    # Seeds that differ by more than the difference are no evidence.
+    apart = [(base + 0.1 + shift).tolist() for shift in (-0.4, 0.0, 0.4)]
+    wide = difference_of_seeds(start, apart, scenes)
+    assert wide.value == pytest.approx(0.1)
+    assert wide.ci95[0] < 0 < wide.ci95[1]
+    assert wide.p > 0.05 > found.p
+    same = difference_of_seeds(near, near, scenes)
+    assert same.value == 0
+    assert same.ci95[0] < 0 < same.ci95[1]
+
+
+def test_one_seed_gives_the_interval_over_scenes_alone():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(2, 60))
+    scenes = [f"s{number // 3}" for number in range(60)]
+    plain, seeds = paired_difference(a, b, scenes), difference_of_seeds([a], [b], scenes)
+    assert seeds.value == pytest.approx(plain.value)
+    assert seeds.ci95 == pytest.approx(plain.ci95)
+    assert mean_of_seeds([a], scenes).ci95 == pytest.approx(mean_by_scene(a, scenes).ci95)
+    assert mean_of_seeds([a, b], scenes).value == pytest.approx((a.mean() + b.mean()) / 2)
+    with pytest.raises(ValueError, match="a value for every query"):
+        mean_of_seeds([a, b[:-1]], scenes)
