@@ -119,7 +119,7 @@ def rescore(
         items, rows, masks = _masks_of(items, paths)
     else:
         rows = _rows_of(paths)
-    runs = [RunDir(path, resume=True) for path in paths if path.is_dir()]
+    runs = [RunDir(path, resume=True) for path in paths if (path / "run.json").is_file()]
     about = joined_about([(one.read_metrics() or {}).get("about") for one in runs])
     steps: dict[str, list[dict[str, Any]]] = {}
     for oracle in ORACLES:

@@ -311,9 +311,10 @@ def _copy_frames(
             depth = encoded.depth_z16(index)
             if config.verify:
                 decode_color(color, scene.color_camera.size_wh, "the colour image")
-                decode_depth_raw(depth, scene.depth_camera.size_wh, True, "the depth image")
             if config.depth == "png":
                 depth = png_of_z16(depth, scene.depth_camera.size_wh, "the depth image")
+            elif config.verify:
+                decode_depth_raw(depth, scene.depth_camera.size_wh, True, "the depth image")
         except InputError as error:
             sampled[row] = False
             lost.append(SkippedFrame(index, error.message.rstrip(".")))

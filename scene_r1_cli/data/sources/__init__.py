@@ -2,73 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from scene_r1_cli.data.sources import (
-    exported,
-    nerfstudio,
-    polycam,
-    prepared,
-    record3d,
-    redwood,
-    scannet,
-    scenefun3d,
-    scenezoo_datasets,
-    stray,
-    tsdf,
-    tum,
-    video_folder,
-)
+from scene_r1_cli.data.sources import scenezoo_datasets
 from scene_r1_cli.data.sources.incomplete import what_is_missing
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.types import Scene
 
 
 class Source(NamedTuple):
-    """One capture format."""
+    """One capture format; its module is loaded when it is asked for, since most runs need one of them.
 
-    matches: Callable[[Path], bool]
-    open: Callable[[Path], Scene]
+    Attributes:
+        module: In this package; its function ``matches`` tells such a capture.
+        opener: Its function that opens one.
+        looks_like: For people.
+        arguments: Given to both functions besides the path.
+    """
+
+    module: str
+    opener: str
     looks_like: str
+    arguments: tuple[str, ...] = ()
+
+    def matches(self, path: Path) -> bool:
+        """Whether a capture of this format lies there."""
+        return self._call("matches", path)
+
+    def open(self, path: Path) -> Scene:
+        """Open it. Raises InputError."""
+        return self._call(self.opener, path)
+
+    def _call(self, name: str, path: Path) -> Any:
+        return getattr(import_module(f"{__name__}.{self.module}"), name)(path, *self.arguments)
 
 
 SOURCES = {
-    "prepared": Source(prepared.matches, prepared.open_prepared, "a scene that preprocess wrote"),
-    "scannet": Source(
-        scannet.matches, scannet.open_scannet, "a .sens file, a folder with one, or a ScanNet root"
-    ),
+    "prepared": Source("prepared", "open_prepared", "a scene that preprocess wrote"),
+    "scannet": Source("scannet", "open_scannet", "a .sens file, a folder with one, or a ScanNet root"),
     "exported": Source(
-        exported.matches, exported.open_exported, "color/ depth/ pose/ intrinsic/ with files named by index"
+        "exported", "open_exported", "color/ depth/ pose/ intrinsic/ with files named by index"
     ),
-    "tsdf": Source(
-        tsdf.matches, tsdf.open_tsdf, "frame-XXXXXX.color.*, .depth.*, .pose.txt (7-Scenes, TSDF-fusion)"
-    ),
-    "tum": Source(tum.matches, tum.open_tum, "rgb.txt depth.txt groundtruth.txt (TUM RGB-D)"),
-    "redwood": Source(
-        redwood.matches, redwood.open_redwood, "color/ depth/ trajectory.log (Open3D, Redwood)"
-    ),
-    "record3d": Source(record3d.matches, record3d.open_record3d, "an .r3d file (Record3D)"),
-    "stray": Source(stray.matches, stray.open_stray, "rgb.mp4 depth/ odometry.csv (Stray Scanner)"),
-    "polycam": Source(polycam.matches, polycam.open_polycam, "keyframes/ of a raw export (Polycam)"),
+    "tsdf": Source("tsdf", "open_tsdf", "frame-XXXXXX.color.*, .depth.*, .pose.txt (7-Scenes, TSDF-fusion)"),
+    "tum": Source("tum", "open_tum", "rgb.txt depth.txt groundtruth.txt (TUM RGB-D)"),
+    "redwood": Source("redwood", "open_redwood", "color/ depth/ trajectory.log (Open3D, Redwood)"),
+    "record3d": Source("record3d", "open_record3d", "an .r3d file (Record3D)"),
+    "stray": Source("stray", "open_stray", "rgb.mp4 depth/ odometry.csv (Stray Scanner)"),
+    "polycam": Source("polycam", "open_polycam", "keyframes/ of a raw export (Polycam)"),
     "nerfstudio": Source(
-        nerfstudio.matches, nerfstudio.open_nerfstudio, "transforms.json with depth_file_path (nerfstudio)"
+        "nerfstudio", "open_nerfstudio", "transforms.json with depth_file_path (nerfstudio)"
     ),
     "scenefun3d": Source(
-        scenefun3d.matches,
-        scenefun3d.open_scenefun3d,
+        "scenefun3d",
+        "open_scenefun3d",
         "a visit with <visit>_laser_scan.ply and <video>/hires_wide/ (SceneFun3D)",
     ),
-    "video": Source(
-        video_folder.matches, video_folder.open_video_folder, "video.mp4 depth/ trajectory.log intrinsic.txt"
-    ),
+    "video": Source("video_folder", "open_video_folder", "video.mp4 depth/ trajectory.log intrinsic.txt"),
 } | {
     name: Source(
-        partial(scenezoo_datasets.matches, source=name),
-        partial(scenezoo_datasets.open_zoo_scene, source=name),
+        "scenezoo_datasets",
+        "open_zoo_scene",
         f"a scene folder with {dataset.marker.format(scene_id='<scene>')}",
+        (name,),
     )
     for name, dataset in scenezoo_datasets.DATASETS.items()
 }

@@ -90,7 +90,11 @@ def png_of_z16(data: bytes, size_wh: tuple[int, int], name: str) -> bytes:
     import cv2
 
     raw = decode_depth_raw(data, size_wh, True, name)
-    ok, png = cv2.imencode(".png", raw, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])
+    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.11
+        # Depth is steps and holes: unfiltered it takes less time by half, and less space.
+        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    ok, png = cv2.imencode(".png", raw, options)
     if not ok:
         raise InputError(f"{name} cannot be written as PNG.")
     return png.tobytes()
