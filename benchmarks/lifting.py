@@ -87,7 +87,7 @@ def our_recipe(overrides: dict[str, Any], surface: SceneSurface | None) -> peer_
 
     def lift(scene: Scene, masks: Sequence[FrameMask], spare: Sequence[FrameMask]) -> Box3D | None:
         try:
-            return fit_boxes(lift_points(scene, masks, config, surface), config)[0]
+            return fit_boxes(lift_points(scene, masks, config, surface, colors=False), config)[0]
         except StageFailure:
             return None
 

@@ -158,9 +158,10 @@ class LiftingConfig(StrictModel):
     min_superpoint_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of what the views see of a superpoint to be covered."
     )
-    remove_outliers: bool = Field(default=True, description="Statistical outlier removal.")
-    outlier_neighbours: int = Field(default=12, ge=1)
-    outlier_std_ratio: float = Field(default=3.5, gt=0)
+    remove_outliers: bool = Field(default=True, description="Drop voxels that have few others around them.")
+    outlier_neighbours: int = Field(
+        default=6, ge=1, description="Least number of voxels, itself included, within two cells of one."
+    )
     largest_cluster: bool = Field(default=True, description="Keep the main connected part and parts like it.")
     cluster_reach: int = Field(
         default=2, ge=1, le=4, description="Gap in voxels that a connected part may bridge."
@@ -169,7 +170,8 @@ class LiftingConfig(StrictModel):
         default=0.01, gt=0, le=1, description="Smallest part kept, relative to the main."
     )
     contact: bool = Field(
-        default=True, description="Let the box end at the floor, table or shelf that the object stands on."
+        default=True,
+        description="Let the box end at what the object stands or hangs on: floor, shelf, wall.",
     )
     flatten_m: float = Field(
         default=0.04,

@@ -97,7 +97,8 @@ def ground_query(
         surface = lru_cache(lambda: run.surface(lambda: scene_surface(scene, config.surface, cache)))
 
         def lift(views: Iterable[FrameMask]) -> PointSet:
-            return lift_points(scene, views, config.lifting, surface())
+            # Colours are for the stored cloud alone.
+            return lift_points(scene, views, config.lifting, surface(), colors=artifacts is not None)
 
         def track() -> tuple[FrameMask, ...]:
             first = tuple(track_masks(models.tracker, scene, boxes_2d, span, config.tracker))

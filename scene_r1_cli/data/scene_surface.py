@@ -38,11 +38,13 @@ class SceneSurface:
 
     Attributes:
         vertices_world_m: (V, 3) float32.
+        normals: (V, 3) float32 unit; zero where no triangle says.
         superpoints: (V,) int32, numbered from 0 without gaps.
         source: ``scannet`` is the data set's mesh and segments, ``fused`` is made here.
     """
 
     vertices_world_m: np.ndarray
+    normals: np.ndarray
     superpoints: np.ndarray
     source: Source
 
@@ -75,7 +77,12 @@ def scene_surface(scene: Scene, config: SurfaceConfig, cache: Path | None) -> Sc
     if path is not None and surface is not None:
         try:
             with atomic_path(path) as partial, partial.open("wb") as file:
-                np.savez(file, vertices_world_m=surface.vertices_world_m, superpoints=surface.superpoints)
+                np.savez(
+                    file,
+                    vertices_world_m=surface.vertices_world_m,
+                    normals=surface.normals,
+                    superpoints=surface.superpoints,
+                )
         except OSError as error:
             logger.warning("the surface is not kept for the next query: %s", error)
     return surface
@@ -137,12 +144,13 @@ def fuse_scene(scene: Scene, config: SurfaceConfig) -> SceneSurface | None:
     )
     mesh.compute_vertex_normals()
     edges = mesh_edges(triangles)
-    weights = edge_weights(vertices, np.asarray(mesh.vertex_normals), colors, edges, config.color_weight)
+    normals = np.asarray(mesh.vertex_normals)
+    weights = edge_weights(vertices, normals, colors, edges, config.color_weight)
     superpoints = oversegment(len(vertices), edges, weights, config.threshold, config.min_vertices)
     logger.info(
         "surface: %d frames, %d vertices, %d superpoints", fused, len(vertices), superpoints.max() + 1
     )
-    return SceneSurface(vertices.astype(np.float32), superpoints, "fused")
+    return SceneSurface(vertices.astype(np.float32), normals.astype(np.float32), superpoints, "fused")
 
 
 def _in_order(mesh: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -197,7 +205,8 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
     import open3d as o3d
 
     # A mesh that cannot be read comes back empty.
-    vertices = np.asarray(o3d.io.read_triangle_mesh(mesh_path).vertices)
+    mesh = o3d.io.read_triangle_mesh(mesh_path)
+    vertices = np.asarray(mesh.vertices)
     if not len(vertices):
         raise InputError(f"The mesh {mesh_path} is damaged or empty.")
     try:
@@ -207,7 +216,14 @@ def read_segmented_mesh(mesh_path: Path, segments_path: Path, world_from_scan: n
     if len(segments) != len(vertices):
         raise InputError(f"{segments_path} has {len(segments)} segments for {len(vertices)} vertices.")
     numbered = np.unique(segments, return_inverse=True)[1].astype(np.int32)
-    return SceneSurface(transform_points(world_from_scan, vertices).astype(np.float32), numbered, "scannet")
+    mesh.compute_vertex_normals()
+    normals = np.nan_to_num(np.asarray(mesh.vertex_normals)) @ world_from_scan[:3, :3].T
+    return SceneSurface(
+        transform_points(world_from_scan, vertices).astype(np.float32),
+        normals.astype(np.float32),
+        numbered,
+        "scannet",
+    )
 
 
 def _load(path: Path) -> SceneSurface | None:
@@ -215,7 +231,7 @@ def _load(path: Path) -> SceneSurface | None:
         return None
     try:
         with np.load(path) as stored:
-            return SceneSurface(stored["vertices_world_m"], stored["superpoints"], "fused")
+            return SceneSurface(stored["vertices_world_m"], stored["normals"], stored["superpoints"], "fused")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         logger.warning("%s is damaged and made again: %s", path, error)
         return None

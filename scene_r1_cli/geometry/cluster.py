@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from scipy.spatial import KDTree
 
 from scene_r1_cli.geometry.voxels import VoxelGrid
-
-
-def statistical_inliers(points_m: np.ndarray, neighbours: int, std_ratio: float) -> np.ndarray:
-    """Points whose mean distance to their neighbours is usual for the cloud.
-
-    Args:
-        points_m: (N, 3).
-        neighbours: How many nearest neighbours count; a cloud with no more points than this is kept whole.
-        std_ratio: Standard deviations above the mean that are still usual.
-
-    Returns:
-        (N,) bool.
-    """
-    if len(points_m) <= neighbours:
-        return np.ones(len(points_m), dtype=bool)
-    distance = KDTree(points_m).query(points_m, k=neighbours + 1)[0][:, 1:].mean(axis=1)
-    return distance <= distance.mean() + std_ratio * distance.std()
 
 
 def main_parts(
@@ -48,3 +31,28 @@ def main_parts(
     weight = np.bincount(part, weights=np.where(keep, weights, 0))
     good = (weight >= min_share * weight.max()) & (weight > 0)
     return keep & good[part]
+
+
+def crowded(grid: VoxelGrid, among: np.ndarray, reach: int) -> np.ndarray:
+    """How many of some voxels lie around each, itself included.
+
+    Args:
+        grid: The voxels.
+        among: (V,) bool, those that count.
+        reach: Cells along each axis that are looked at on both sides.
+
+    Returns:
+        (V,) int64, also for voxels that are not ``among`` them.
+    """
+    filled = np.zeros(grid.shape, dtype=np.float32)
+    filled.ravel()[grid.cells[among]] = 1
+    side = 2 * reach + 1
+    # Sums over a cube, one axis after another: along y and z at once, then along x.
+    planes = np.stack([_sums(plane, (side, side)) for plane in filled])
+    total = _sums(planes.reshape(grid.shape[0], -1), (1, side))
+    return np.rint(total.ravel()[grid.cells]).astype(np.int64)
+
+
+def _sums(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32 sums over a window of odd sides around each pixel; nothing lies beyond the image."""
+    return cv2.boxFilter(image, -1, size_wh, normalize=False, borderType=cv2.BORDER_CONSTANT)

@@ -96,3 +96,26 @@ def classify_points(
     tolerance = agreement_tolerance_m(z[at], slack_m)
     state[at] = np.where(behind < -tolerance, HIDDEN, np.where(behind > tolerance, EMPTY, SEEN))
     return state, pixels_xy
+
+
+def pixels_in_image(
+    camera: Camera, camera_from_world: np.ndarray, along_axes_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels of those points that fall into the image; for many views of many points.
+
+    Args:
+        camera: The camera.
+        camera_from_world: (4, 4).
+        along_axes_m: (3, N) float32 world coordinates, axis by axis.
+
+    Returns:
+        Of M points: (M,) index, (M,) column, (M,) row, all int64, and (M,) float32 depth in metres.
+    """
+    to_pixels = camera.matrix @ camera_from_world[:3]
+    x, y, z = to_pixels[:, :3].astype(np.float32) @ along_axes_m + to_pixels[:, 3:].astype(np.float32)
+    width, height = camera.size_wh
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Half a pixel on, so that cutting off the fraction rounds.
+        column, row = x / z + np.float32(0.5), y / z + np.float32(0.5)
+        at = np.flatnonzero((z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height))
+    return at, column[at].astype(np.int64), row[at].astype(np.int64), z[at]

@@ -12,8 +12,8 @@ from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import project
 from scene_r1_cli.geometry.masks import colors_at
 from scene_r1_cli.geometry.transforms import invert, transform_points
-from scene_r1_cli.geometry.visibility import SEEN
-from scene_r1_cli.lifting.view import LiftedView, classify_in_view
+from scene_r1_cli.geometry.visibility import SEEN, classify_points
+from scene_r1_cli.lifting.view import LiftedView
 from scene_r1_cli.types import Scene
 
 logger = logging.getLogger(__name__)
@@ -37,8 +37,7 @@ def color_points(scene: Scene, views: Sequence[LiftedView], points_world_m: np.n
         missing = np.flatnonzero(~colored)
         if not len(missing):
             break
-        state, _ = classify_in_view(scene, view, points_world_m[missing])
-        visible = missing[state == SEEN]
+        visible = missing[seen_by(scene, view, points_world_m[missing])]
         if not len(visible):
             continue
         try:
@@ -51,6 +50,12 @@ def color_points(scene: Scene, views: Sequence[LiftedView], points_world_m: np.n
         nearest = KDTree(points_world_m[colored]).query(points_world_m[~colored])[1]
         colors[~colored] = colors[colored][nearest]
     return colors
+
+
+def seen_by(scene: Scene, view: LiftedView, points_world_m: np.ndarray) -> np.ndarray:
+    """(N,) bool: which of (N, 3) points one view sees."""
+    world_from_camera = scene.world_from_depth_camera(view.frame_index)
+    return classify_points(points_world_m, world_from_camera, scene.depth_camera, view.depth_m)[0] == SEEN
 
 
 def _paint(

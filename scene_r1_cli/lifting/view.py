@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from scene_r1_cli.config import LiftingConfig
-from scene_r1_cli.geometry.camera import pixel_rays
+from scene_r1_cli.geometry.camera import pixel_rays, project
 from scene_r1_cli.geometry.masks import (
     Crop,
-    clip_crop,
     color_pixels_of_depth,
     decode_crop,
     depth_crop_of_color,
@@ -20,16 +21,20 @@ from scene_r1_cli.geometry.masks import (
     mask_bounds,
     rle_bounds,
 )
-from scene_r1_cli.geometry.transforms import transform_points
-from scene_r1_cli.geometry.visibility import EMPTY, SEEN, classify_points, depth_edges
-from scene_r1_cli.types import FrameMask, Scene
+from scene_r1_cli.geometry.transforms import invert, transform_points
+from scene_r1_cli.geometry.visibility import agreement_tolerance_m, depth_edges, pixels_in_image
+from scene_r1_cli.types import Camera, FrameMask, Scene
 
 NEAR_M = 0.25
 """Nearest depth a sensor reads: bounds the parallax between the colour and the depth image."""
 
 
 MAX_VIEW_POINTS = 6_000
-"""Points of one view; of an object that fills the image every n-th says as much."""
+"""Points of one view, about: fewer than four times as many."""
+
+
+EDGE_MARGIN_PX = 3
+"""Depth pixels around a mask that are cut out with it: a jump beside the rim is found there."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class LiftedView:
         frame_index: Source frame.
         depth_m: (H, W) float32 of the whole depth image as it was read: a place far from the mask may be
             another view's mistake.
-        crop: Where the mask lies in it, with a margin.
-        mask: (h, w) bool on the depth grid, False where there is no reading.
-        points_world_m: (N, 3) float32 of the mask after erosion; at most MAX_VIEW_POINTS, evenly spread.
+        crop: Where the mask lies in it, with a small margin.
+        mask: (h, w) bool on the depth grid, whether there is a reading or not.
+        points_world_m: (N, 3) float32 of the mask after erosion, evenly spread.
     """
 
     frame_index: int
@@ -64,34 +69,75 @@ def lift_view(scene: Scene, frame_mask: FrameMask, config: LiftingConfig) -> Lif
     color_crop = rle_bounds(frame_mask.mask)
     if color_crop is None:
         return None
+    whole_depth_m = scene.read_depth(frame_mask.frame_index)
+    color_mask = decode_crop(frame_mask.mask, color_crop)
+    if np.array_equal(scene.depth_from_color, np.eye(4)):
+        found, search = _registered_mask(scene, color_mask, color_crop)
+    else:
+        found, search = _unregistered_mask(scene, color_mask, color_crop, whole_depth_m)
+    if search is None:
+        return None
+    # Of an object that fills the image every n-th row and column says as much.
+    step = max(1, math.isqrt(int(np.count_nonzero(found)) // MAX_VIEW_POINTS))
+    crop = _with_margin(search, step * EDGE_MARGIN_PX, scene.depth_camera.size_wh)
+    mask = np.zeros((crop[3] - crop[1], crop[2] - crop[0]), dtype=bool)
+    inner = (search[0] - crop[0], search[1] - crop[1], search[2] - crop[0], search[3] - crop[1])
+    cut(mask, inner)[:] = found
+    depth_m = clean_depth(cut(whole_depth_m, crop)[::step, ::step])
+    at = np.flatnonzero(erode_mask(mask[::step, ::step] & (depth_m > 0), depth_m, config, step))
+    if not len(at):
+        return None
+    rows, columns = np.divmod(at, depth_m.shape[1])
+    rays = cut(pixel_rays(scene.depth_camera), crop)[::step, ::step][rows, columns]
+    world_from_camera = scene.world_from_depth_camera(frame_mask.frame_index)
+    points = transform_points(world_from_camera, rays * depth_m[rows, columns, None])
+    return LiftedView(frame_mask.frame_index, whole_depth_m, crop, mask, points)
+
+
+def _registered_mask(
+    scene: Scene, color_mask: np.ndarray, color_crop: Crop
+) -> tuple[np.ndarray, Crop | None]:
+    """A colour mask on the depth grid, and where it lies, if both cameras share one place."""
+    columns, rows = _color_of_depth_pixels(scene.color_camera, scene.depth_camera)
+    x0, x1 = np.searchsorted(columns, color_crop[::2]).tolist()
+    y0, y1 = np.searchsorted(rows, color_crop[1::2]).tolist()
+    found = color_mask[np.ix_(rows[y0:y1] - color_crop[1], columns[x0:x1] - color_crop[0])]
+    bounds = mask_bounds(found)
+    if bounds is None:
+        return found, None
+    return cut(found, bounds), (x0 + bounds[0], y0 + bounds[1], x0 + bounds[2], y0 + bounds[3])
+
+
+def _unregistered_mask(
+    scene: Scene, color_mask: np.ndarray, color_crop: Crop, depth_m: np.ndarray
+) -> tuple[np.ndarray, Crop | None]:
+    """The same for cameras that are apart: what a depth pixel shows lies where its depth says."""
     # Parallax makes this crop wider than the mask needs.
     search = depth_crop_of_color(
         color_crop, scene.color_camera, scene.depth_camera, scene.depth_from_color, NEAR_M
     )
     if search is None:
-        return None
-    whole_depth_m = scene.read_depth(frame_mask.frame_index)
-    readings = clean_depth(cut(whole_depth_m, search))
+        return color_mask, None
+    readings = clean_depth(cut(depth_m, search))
     points = cut(pixel_rays(scene.depth_camera), search) * readings[..., None]
     pixels_xy = color_pixels_of_depth(points, scene.color_camera, scene.depth_from_color)
-    found = look_up(decode_crop(frame_mask.mask, color_crop), color_crop, pixels_xy) & (readings > 0)
+    found = look_up(color_mask, color_crop, pixels_xy) & (readings > 0)
     bounds = mask_bounds(found)
     if bounds is None:
-        return None
-    x0, y0 = search[0] + bounds[0], search[1] + bounds[1]
-    tight = (x0, y0, search[0] + bounds[2], search[1] + bounds[3])
-    crop = _with_margin(tight, scene.depth_camera.size_wh)
-    depth_m, rays = clean_depth(cut(whole_depth_m, crop)), cut(pixel_rays(scene.depth_camera), crop)
-    mask = np.zeros(depth_m.shape, dtype=bool)
-    cut(mask, (x0 - crop[0], y0 - crop[1], tight[2] - crop[0], tight[3] - crop[1]))[:] = cut(found, bounds)
-    solid = erode_mask(mask, depth_m, config)
-    world_from_camera = scene.world_from_depth_camera(frame_mask.frame_index)
-    step = -(-int(solid.sum()) // MAX_VIEW_POINTS)
-    points = transform_points(world_from_camera, (rays[solid] * depth_m[solid, None])[::step])
-    return LiftedView(frame_mask.frame_index, whole_depth_m, crop, mask, points)
+        return found, None
+    x0, y0 = search[:2]
+    return cut(found, bounds), (x0 + bounds[0], y0 + bounds[1], x0 + bounds[2], y0 + bounds[3])
 
 
-def erode_mask(mask: np.ndarray, depth_m: np.ndarray, config: LiftingConfig) -> np.ndarray:
+@lru_cache(maxsize=8)
+def _color_of_depth_pixels(color_camera: Camera, depth_camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Colour column of each depth column and colour row of each depth row: (W,) and (H,) int64, rising."""
+    rays = pixel_rays(depth_camera)
+    pixels_xy, _ = project(color_camera, rays.astype(np.float64))
+    return np.rint(pixels_xy[0, :, 0]).astype(np.int64), np.rint(pixels_xy[:, 0, 1]).astype(np.int64)
+
+
+def erode_mask(mask: np.ndarray, depth_m: np.ndarray, config: LiftingConfig, step: int = 1) -> np.ndarray:
     """Shrink a mask at its rim and beside depth jumps.
 
     A thin object may vanish under erosion; then the step that removes it is left out.
@@ -100,17 +146,18 @@ def erode_mask(mask: np.ndarray, depth_m: np.ndarray, config: LiftingConfig) -> 
         mask: (h, w) bool.
         depth_m: (h, w) float32.
         config: ``erode_mask_px`` and ``erode_edges_px``.
+        step: Pixels of the depth image from one row or column to the next.
 
     Returns:
         (h, w) bool, never empty unless ``mask`` is.
     """
     solid = mask
     if config.erode_edges_px:
-        without_edges = solid & ~depth_edges(depth_m, config.erode_edges_px)
+        without_edges = solid & ~depth_edges(depth_m, -(-config.erode_edges_px // step))
         solid = without_edges if without_edges.any() else solid
     if config.erode_mask_px:
         # A hole in depth is no rim of the object.
-        inner = solid & erode(mask | (depth_m <= 0), config.erode_mask_px)
+        inner = solid & erode(mask | (depth_m <= 0), -(-config.erode_mask_px // step))
         solid = inner if inner.any() else solid
     return solid
 
@@ -119,23 +166,23 @@ def count_views(
     scene: Scene, views: Sequence[LiftedView], points_world_m: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """In how many views each of (N, 3) points is seen, seen inside the mask, and looked through: 3 x (N,)."""
-    seen = np.zeros(len(points_world_m), dtype=np.int32)
-    inside, empty = np.zeros_like(seen), np.zeros_like(seen)
+    along_axes = np.ascontiguousarray(points_world_m.T, dtype=np.float32)
+    seen, inside, empty = (np.zeros(len(points_world_m), dtype=np.int32) for _ in range(3))
     for view in views:
-        state, pixels_xy = classify_in_view(scene, view, points_world_m)
-        in_mask = look_up(view.mask, view.crop, pixels_xy)
-        seen += state == SEEN
-        inside += (state == SEEN) & in_mask
-        empty += state == EMPTY
+        camera_from_world = invert(scene.world_from_depth_camera(view.frame_index))
+        at, column, row, z = pixels_in_image(scene.depth_camera, camera_from_world, along_axes)
+        behind = view.depth_m[row, column] - z
+        tolerance = agreement_tolerance_m(z)
+        # A reading that is not a number agrees with nothing; one of zero lies at the camera.
+        with np.errstate(invalid="ignore"):
+            agrees = (np.abs(behind) <= tolerance) & (behind > -z)
+            empty[at] += (behind > tolerance) & (behind < np.inf)
+        seen[at] += agrees
+        at, column, row = at[agrees], column[agrees] - view.crop[0], row[agrees] - view.crop[1]
+        height, width = view.mask.shape
+        within = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        inside[at[within]] += view.mask[row[within], column[within]]
     return seen, inside, empty
-
-
-def classify_in_view(
-    scene: Scene, view: LiftedView, points_world_m: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """``classify_points`` with one view."""
-    world_from_camera = scene.world_from_depth_camera(view.frame_index)
-    return classify_points(points_world_m, world_from_camera, scene.depth_camera, view.depth_m)
 
 
 def cut(image: np.ndarray, crop: Crop) -> np.ndarray:
@@ -148,13 +195,11 @@ def clean_depth(depth_m: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, 0).astype(np.float32, copy=False)
 
 
-def _with_margin(crop: Crop, size_wh: tuple[int, int]) -> Crop:
-    """A crop grown to show what is around an object, inside the image."""
-    margin_x = 8 + (crop[2] - crop[0]) // 3
-    margin_y = 8 + (crop[3] - crop[1]) // 3
-    grown = clip_crop(
-        np.array([crop[0] - margin_x, crop[1] - margin_y]),
-        np.array([crop[2] + margin_x, crop[3] + margin_y]),
-        size_wh,
+def _with_margin(crop: Crop, margin_px: int, size_wh: tuple[int, int]) -> Crop:
+    """A grown crop, inside the image."""
+    return (
+        max(0, crop[0] - margin_px),
+        max(0, crop[1] - margin_px),
+        min(size_wh[0], crop[2] + margin_px),
+        min(size_wh[1], crop[3] + margin_px),
     )
-    return crop if grown is None else grown

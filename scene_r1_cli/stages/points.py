@@ -10,11 +10,16 @@ import numpy as np
 from scene_r1_cli.config import LiftingConfig
 from scene_r1_cli.data.scene_surface import SceneSurface
 from scene_r1_cli.errors import InputError, StageFailure
-from scene_r1_cli.geometry.cluster import main_parts, statistical_inliers
-from scene_r1_cli.geometry.voxels import mean_per_voxel, voxelize
+from scene_r1_cli.geometry.cluster import crowded, main_parts
+from scene_r1_cli.geometry.voxels import VoxelGrid, mean_per_voxel, voxelize
 from scene_r1_cli.lifting.colors import color_points
-from scene_r1_cli.lifting.contacts import support_under
-from scene_r1_cli.lifting.superpoints import superpoint_shares
+from scene_r1_cli.lifting.contacts import contact_points
+from scene_r1_cli.lifting.surroundings import (
+    Surroundings,
+    sample_around,
+    superpoint_shares,
+    surroundings,
+)
 from scene_r1_cli.lifting.view import LiftedView, count_views, lift_view
 from scene_r1_cli.types import FrameMask, PointSet, Scene
 
@@ -23,22 +28,33 @@ logger = logging.getLogger(__name__)
 MIN_LEFT_BY_SUPERPOINTS = 0.1
 """Share of the readings that must lie on covered superpoints, or superpoints are not heeded."""
 
+OUTLIER_REACH = 2
+"""Cells on each side of a voxel in which its neighbours are counted."""
+
+NO_VERTICES = np.zeros(0, dtype=np.int64)
+
 
 def lift_points(
-    scene: Scene, masks: Iterable[FrameMask], config: LiftingConfig, surface: SceneSurface | None = None
+    scene: Scene,
+    masks: Iterable[FrameMask],
+    config: LiftingConfig,
+    surface: SceneSurface | None = None,
+    *,
+    colors: bool = True,
 ) -> PointSet:
     """Fuse the object's points of all views that show it.
 
     Each mask is carried to the depth grid through both cameras and eroded at its rim and at depth jumps;
     points are fused on a grid; a voxel stays if the views that see it agree that it is the object, and if
-    the masks cover enough of the superpoint it lies on; outliers and stray parts are dropped. Every step has
-    its switch in ``LiftingConfig``.
+    the masks cover enough of the superpoint it lies on; outliers and stray parts are dropped; the object ends
+    at what carries it. Every step has its switch in ``LiftingConfig``.
 
     Args:
         scene: The capture.
         masks: Masks at the colour image's size; consumed once. Of each view the depth image is kept.
         config: Steps and limits.
-        surface: The scene's superpoints; None lifts without.
+        surface: The scene's superpoints; None lifts without them, and without contact.
+        colors: False leaves all points grey, and decodes no colour image.
 
     Returns:
         One point per voxel, the mean of its readings.
@@ -61,17 +77,77 @@ def lift_points(
         raise StageFailure("points", "there is no mask to lift")
     if not views:
         raise StageFailure("points", f"none of the {num_masks} masks has a depth reading under it")
-    return fuse_views(scene, views, config, surface)
+    points_m, view_counts = fuse_views(scene, views, config, surface)
+    colors_rgb = np.full((len(points_m), 3), 128, np.uint8)
+    if colors:
+        measured = view_counts > 0
+        colors_rgb[measured] = color_points(scene, views, points_m[measured])
+    return PointSet(points_m, colors_rgb, view_counts, len(views))
 
 
 def fuse_views(
     scene: Scene, views: Sequence[LiftedView], config: LiftingConfig, surface: SceneSurface | None = None
-) -> PointSet:
+) -> tuple[np.ndarray, np.ndarray]:
     """One cloud from many views; see ``lift_points``.
 
+    Returns:
+        (N, 3) float32 points in the world frame, and (N,) int32 views that gave readings of each: 0 for a
+        point that nothing measured, where the object must end.
+
     Raises:
-        StageFailure: Fewer than ``min_points`` points agree.
+        StageFailure: Fewer than ``min_points`` readings agree.
     """
+    grid, means, count, view_counts = _fuse(views, config)
+    around = None
+    use_surface = surface is not None and (config.superpoints or config.contact)
+    vertices = sample_around(surface, means) if surface is not None and use_surface else NO_VERTICES
+    # Voxels and vertices are looked up in one pass over the views.
+    places = means if surface is None else np.concatenate([means, surface.vertices_world_m[vertices]])
+    seen, inside, empty = count_views(scene, views, places)
+    keep = np.ones(len(grid), dtype=bool)
+    if config.vote and len(views) > 1:
+        own = slice(len(grid))
+        keep = agreed(seen[own], inside[own], empty[own], config.min_view_share)
+    if surface is not None and use_surface:
+        around = surroundings(surface, vertices, seen[len(grid) :], inside[len(grid) :])
+        if config.superpoints:
+            keep = _on_covered_superpoints(surface, around, means, count, keep, config)
+    if config.remove_outliers:
+        inliers = keep & (crowded(grid, keep, OUTLIER_REACH) >= config.outlier_neighbours)
+        # A small thing far away may have few voxels in all.
+        keep = inliers if count[inliers].sum() >= config.min_points else keep
+    if config.largest_cluster:
+        keep = main_parts(grid, keep, count, config.cluster_reach, config.cluster_min_share)
+    if count[keep].sum() < config.min_points:
+        raise StageFailure(
+            "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
+        )
+    points_m, counts = means[keep], view_counts[keep]
+    if not config.contact or around is None:
+        return points_m, counts
+    stays, end_m = contact_points(around, points_m)
+    return np.concatenate([points_m[stays], end_m]), np.append(counts[stays], np.zeros(len(end_m), np.int32))
+
+
+def agreed(seen: np.ndarray, inside: np.ndarray, empty: np.ndarray, min_share: float) -> np.ndarray:
+    """Which points the views agree on.
+
+    Args:
+        seen: (N,) views that see each point.
+        inside: (N,) views whose masks cover it.
+        empty: (N,) views that look through it.
+        min_share: Least share of mask hits among the views that see a point.
+
+    Returns:
+        (N,) bool. A point that more views look through than see is dropped too.
+    """
+    return (inside > 0) & (inside >= min_share * seen) & (empty <= seen)
+
+
+def _fuse(
+    views: Sequence[LiftedView], config: LiftingConfig
+) -> tuple[VoxelGrid, np.ndarray, np.ndarray, np.ndarray]:
+    """Voxels of all views' points; of each its mean (V, 3) float32, readings (V,), and views (V,) int32."""
     points = np.concatenate([view.points_world_m for view in views])
     if len(points) < config.min_points:
         raise StageFailure(
@@ -87,52 +163,26 @@ def fuse_views(
         reached[voxel[first : first + len(view.points_world_m)]] = True
         view_counts += reached
         first += len(view.points_world_m)
-    keep = np.ones(len(grid), dtype=bool)
-    if config.vote and len(views) > 1:
-        keep = vote(scene, views, means, config.min_view_share)
-    if config.superpoints and surface is not None:
-        covered = keep & (superpoint_shares(scene, views, surface, means) >= config.min_superpoint_share)
-        # An object that shares its only superpoint with a wall would vanish.
-        if count[covered].sum() >= max(config.min_points, MIN_LEFT_BY_SUPERPOINTS * count[keep].sum()):
-            keep = covered
-    if config.remove_outliers:
-        kept = np.flatnonzero(keep)
-        inliers = statistical_inliers(means[kept], config.outlier_neighbours, config.outlier_std_ratio)
-        keep[kept[~inliers]] = False
-    if config.largest_cluster:
-        keep = main_parts(grid, keep, count, config.cluster_reach, config.cluster_min_share)
-    if count[keep].sum() < config.min_points:
-        raise StageFailure(
-            "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
-        )
-    support_m = support_under(scene, views, means[keep]) if config.contact else None
-    inferred = np.zeros((0, 3), np.float32)
-    if support_m is not None:
-        # What lies below is the floor; where the object ends above it, a camera could not look underneath.
-        keep &= means[:, 2] >= support_m
-        inferred = np.append(np.median(means[keep, :2], axis=0), support_m)[None].astype(np.float32)
-    kept_points = means[keep]
-    return PointSet(
-        np.concatenate([kept_points, inferred]),
-        np.concatenate([color_points(scene, views, kept_points), np.full((len(inferred), 3), 128, np.uint8)]),
-        np.concatenate([view_counts[keep], np.zeros(len(inferred), np.int32)]),
-        len(views),
-    )
+    return grid, means, count, view_counts
 
 
-def vote(
-    scene: Scene, views: Sequence[LiftedView], points_world_m: np.ndarray, min_share: float
+def _on_covered_superpoints(
+    surface: SceneSurface,
+    around: Surroundings,
+    means: np.ndarray,
+    count: np.ndarray,
+    keep: np.ndarray,
+    config: LiftingConfig,
 ) -> np.ndarray:
-    """Which points the views agree on.
-
-    Args:
-        scene: The capture.
-        views: Lifted views.
-        points_world_m: (N, 3).
-        min_share: Least share of mask hits among the views that see a point.
-
-    Returns:
-        (N,) bool. A point that more views look through than see is dropped too.
-    """
-    seen, inside, empty = count_views(scene, views, points_world_m)
-    return (inside > 0) & (inside >= min_share * seen) & (empty <= seen)
+    """(V,) bool: the kept voxels on superpoints that the masks cover; all kept ones if hardly any is left."""
+    kept = np.flatnonzero(keep)
+    if not len(kept):
+        return keep
+    share = superpoint_shares(surface, around, means[kept])
+    covered = kept[share >= config.min_superpoint_share]
+    # An object that shares its only superpoint with a wall would vanish.
+    if count[covered].sum() < max(config.min_points, MIN_LEFT_BY_SUPERPOINTS * count[kept].sum()):
+        return keep
+    only = np.zeros_like(keep)
+    only[covered] = True
+    return only

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.geometry.cluster import main_parts, statistical_inliers
+from scene_r1_cli.geometry.cluster import crowded, main_parts
 from scene_r1_cli.geometry.voxels import connected_parts, voxelize
 
 
@@ -35,9 +35,15 @@ def test_the_heaviest_part_stays_with_those_of_a_fair_share():
     assert not main_parts(grid, ~everything, weights, 1, 0.3).any()
 
 
-def test_a_stray_point_is_an_outlier_and_a_tiny_cloud_is_left_alone():
-    rng = np.random.default_rng(0)
-    points = np.concatenate([rng.normal(0, 0.01, (200, 3)), [[1.0, 1.0, 1.0]]])
-    assert not statistical_inliers(points, 12, 3.5)[-1]
-    assert statistical_inliers(points, 12, 3.5)[:-1].mean() > 0.95
-    assert statistical_inliers(points[-5:], 12, 3.5).all()
+@pytest.mark.parametrize("reach", [1, 2])
+def test_neighbours_are_counted_in_a_cube_around_each_voxel(reach):
+    rng = np.random.default_rng(reach)
+    grid, _ = voxelize(rng.uniform(0, 1, (300, 3)) * (1.0, 0.6, 0.8), 0.1)
+    among = rng.random(len(grid)) < 0.6
+    near = np.abs(grid.coordinates[:, None] - grid.coordinates[among]).max(axis=2) <= reach
+    np.testing.assert_array_equal(crowded(grid, among, reach), near.sum(axis=1))
+
+
+def test_a_grid_of_one_voxel_has_one():
+    grid, _ = voxelize(np.zeros((5, 3)), 0.1)
+    assert crowded(grid, np.array([True]), 2).tolist() == [1]

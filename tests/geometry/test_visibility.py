@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.geometry.camera import pixel_rays
+from scene_r1_cli.geometry.camera import pixel_rays, project
+from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.geometry.visibility import (
     EMPTY,
     HIDDEN,
@@ -12,8 +13,10 @@ from scene_r1_cli.geometry.visibility import (
     classify_points,
     depth_edges,
     depth_noise_m,
+    pixels_in_image,
 )
 from scene_r1_cli.types import Camera
+from tests.box_world import look_at
 
 CAMERA = Camera(100.0, 100.0, 49.5, 39.5, (100, 80))
 
@@ -77,3 +80,17 @@ def test_a_jump_is_an_edge_on_both_sides_and_a_hole_is_not():
     edges[5:10, 3:6] = False
     assert not edges.any()
     assert depth_edges(depth, radius_px=3)[:, 12:18].all()
+
+
+def test_pixels_of_many_points_are_those_of_a_projection_in_double_precision():
+    rng = np.random.default_rng(1)
+    world_from_camera = look_at((2.0, 1.0, 1.5), (0, 0, 0.5))
+    points = rng.uniform(-3, 3, (500, 3))
+    at, column, row, z = pixels_in_image(CAMERA, invert(world_from_camera), points.T.astype(np.float32))
+    pixels, depth = project(CAMERA, transform_points(invert(world_from_camera), points))
+    inside = (np.rint(pixels) >= 0).all(axis=1) & (np.rint(pixels) < CAMERA.size_wh).all(axis=1)
+    assert 0 < inside.sum() < 500
+    np.testing.assert_array_equal(at, np.flatnonzero(inside))
+    np.testing.assert_allclose(z, depth[inside], rtol=1e-5)
+    # A pixel's border may fall on either side in single precision.
+    assert np.abs(np.stack([column, row], axis=1) - pixels[inside]).max() < 0.501

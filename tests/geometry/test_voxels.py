@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scene_r1_cli.geometry.cluster import main_parts, statistical_inliers
+from scene_r1_cli.geometry.cluster import main_parts
 from scene_r1_cli.geometry.voxels import MAX_CELLS, connected_parts, mean_per_voxel, voxelize
 
 
@@ -74,12 +74,3 @@ def test_the_main_part_and_parts_like_it_stay():
     # A gap of six cells is bridged by a reach of seven.
     assert main_parts(grid, everything, weights, 7, 1.0).sum() == 91
     assert not main_parts(grid, np.zeros(len(grid), bool), weights, 1, 1.0).any()
-
-
-def test_statistical_outliers_are_far_from_their_neighbours():
-    points = np.concatenate([np.random.default_rng(0).uniform(0, 1, (500, 3)), [[5, 5, 5], [-3, 0, 0]]])
-    inliers = statistical_inliers(points, 8, 3.0)
-    assert not inliers[-2:].any()
-    assert inliers[:500].mean() > 0.95
-    assert statistical_inliers(points[:5], 8, 1.0).all()
-    assert statistical_inliers(np.zeros((50, 3)), 8, 1.0).all()
