@@ -22,8 +22,8 @@ SIZE_COST = 0.1
 """Loss of score for e times the voxels: what fills the box as well with less is rather the object."""
 
 DEPTH_COST = 0.2
-"""Loss of score for an extent along the line of sight as long as the box is wide: what lies behind the object,
-or before it, makes a split deep."""
+"""Loss of score for an extent along the line of sight as long as the box is wide: what lies behind the
+object, or before it, makes a split deep."""
 
 BLIND_COST = 0.05
 """Loss of score for a split that took no heed of planes: it leaks more often."""
