@@ -30,6 +30,21 @@ class WorkerLost(SceneR1Error):
     exit_code = 5
 
 
+def warm_up(*modules: str) -> None:
+    """Begin to load modules in the process that workers will be forked from, while this one goes on.
+
+    To be called before ``run_jobs``, and only where it will start a local pool; without it the pool loads the
+    module of its function when the first job is there.
+    """
+    import multiprocessing
+
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
+
+
 def run_jobs(
     function: Callable[[Job], Result],
     jobs: Sequence[Job],

@@ -88,13 +88,19 @@ def preprocess(
 
       scener1 preprocess --source exported --root my_captures --fps 5
     """
+    place, format_name = _what(scannet_root, source, root)
+    workers = workers or os.cpu_count() or 1
+    if workers > 1 and executor == "local" and place.is_dir() and not any(place.glob("*.sens")):
+        from scene_r1_cli.parallel import warm_up
+
+        # A root of many captures: its workers load these while this process loads and looks.
+        warm_up("scene_r1_cli.data.preprocess", "cv2", "pyarrow.parquet")
     from scene_r1_cli.config_load import load_settings
     from scene_r1_cli.data import preprocess as work
     from scene_r1_cli.data.annotations import read_annotations
     from scene_r1_cli.data.store import DEFAULT_STORE
     from scene_r1_cli.preprocess_config import PreprocessConfig
 
-    place, format_name = _what(scannet_root, source, root)
     if executor not in ("local", "ray"):
         raise UsageError(f"--executor takes local or ray, not {executor!r}.")
     if split is not None and format_name != "scannet":
@@ -124,7 +130,7 @@ def preprocess(
                 out,
                 settings,
                 read,
-                workers=workers or os.cpu_count() or 1,
+                workers=workers,
                 executor=executor,
                 ray_address=ray_address,
                 dry_run=dry_run,

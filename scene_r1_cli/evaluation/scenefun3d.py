@@ -92,17 +92,14 @@ def overlaps_by_query(items: ItemSet, masks: Path) -> tuple[dict[tuple[str, str]
 
 
 def submitted(items: ItemSet, masks: Path) -> tuple[ItemSet, list[dict[str, Any]]]:
-    """The queries without what a submission does not tell (when), and a row for each that it has a file of.
+    """The queries without what a submission does not tell (when), and a row for each of its files.
 
     Raises:
-        InputError: It has a file of none of them.
+        InputError: It has a file of none of the queries.
     """
-    rows = [
-        {"scene_id": item.label.scene_id, "query_id": item.label.query_id}
-        for item in items.items
-        if (masks / f"{'_'.join(item.key)}.txt").is_file()
-    ]
-    if not rows:
+    parts = [path.stem.partition("_") for path in sorted(masks.glob("*.txt"))]
+    rows = [{"scene_id": visit_id, "query_id": query_id} for visit_id, _, query_id in parts]
+    if not {item.key for item in items.items} & {(row["scene_id"], row["query_id"]) for row in rows}:
         raise InputError(f"{masks} has no <visit>_<desc>.txt of these queries.")
     bare = [replace(item, label=replace(item.label, runs_s=(), main_run=None)) for item in items.items]
     return replace(items, items=tuple(bare)), rows

@@ -138,6 +138,22 @@ def test_a_damaged_submission_is_named(tmp_path, line, mask, told):
         read_query(tmp_path / "s", ("v", "d"), 11)
 
 
+def test_a_file_of_no_query_is_told(root, tmp_path):
+    items = visit_items(root, tmp_path / "store")
+    write_truth(items, tmp_path / "s", _indices(root))
+    write_query(tmp_path / "s", ("421000", "zzzz"), [])
+    write_query(tmp_path / "s", ("999999", "dddd-1"), [])
+    queries, rows = submitted(items, tmp_path / "s")
+    matched = match(rows, queries.items)
+    assert len(matched.rows) == 6
+    assert [fault.split(" (")[1] for fault in matched.faults] == [
+        "421000, zzzz) is for no query of this evaluation",
+        "999999, dddd-1) is for no query of this evaluation",
+    ]
+    with pytest.raises(InputError, match="of these queries"):
+        submitted(items, tmp_path)
+
+
 def test_a_damaged_query_counts_as_wrong_and_the_rest_goes_on(root, tmp_path):
     items = visit_items(root, tmp_path / "store")
     write_truth(items, tmp_path / "s", _indices(root))
