@@ -86,6 +86,7 @@ def _in_pool(
 ) -> Iterator[Outcome[Job, Result]]:
     from concurrent.futures import as_completed
     from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, redirect_stdout
 
     unanswered: list[Job] = []
     with _pool(function, min(workers, len(jobs))) as pool:
@@ -111,6 +112,7 @@ def _pool(function: Callable[[Job], Result], workers: int) -> ProcessPoolExecuto
     Not forked from this one: Open3D's and torch's threads do not survive that.
     """
     import multiprocessing
+import sys
     from concurrent.futures import ProcessPoolExecutor
 
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -135,23 +137,27 @@ def _on_ray(
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise SetupError("Ray is not installed.", "pip install 'scener1[ray]'") from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise SetupError(
-                f"The Ray cluster {address or ''} cannot be reached: {error}",
-                "Start one with `ray start --head`, or leave --ray-address out.",
-            ) from error
-    # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
-    remote = ray.remote(max_retries=RAY_RETRIES)(function)
-    pending = {remote.remote(job): job for job in jobs}
-    while pending:
-        done, _ = ray.wait(list(pending), num_returns=1)
-        job = pending.pop(done[0])
-        try:
-            yield job, ray.get(done[0])
-        except RayTaskError as error:
-            yield job, error.cause if isinstance(error.cause, Exception) else error
-        except RayError as error:
-            yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
+    with ExitStack() as stack:
+        # Ray prints what it has to say of its nodes on stdout, which is for data, whatever it is told.
+        stack.enter_context(redirect_stdout(sys.stderr))
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise SetupError(
+                    f"The Ray cluster {address or ''} cannot be reached: {error}",
+                    "Start one with `ray start --head`, or leave --ray-address out.",
+                ) from error
+            stack.callback(ray.shutdown)
+        # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
+        remote = ray.remote(max_retries=RAY_RETRIES)(function)
+        pending = {remote.remote(job): job for job in jobs}
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1)
+            job = pending.pop(done[0])
+            try:
+                yield job, ray.get(done[0])
+            except RayTaskError as error:
+                yield job, error.cause if isinstance(error.cause, Exception) else error
+            except RayError as error:
+                yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
