@@ -20,6 +20,7 @@ LAYERS = {
     "grpo_config": 0,
     "parallel": 1,
     "progress": 0,
+    "files": 0,
     "doctor": 6,
     "geometry": 1,
     "serialize": 2,
