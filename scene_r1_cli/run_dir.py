@@ -21,8 +21,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from pydantic import BaseModel
 
 from scene_r1_cli import __version__
 from scene_r1_cli.errors import InputError, UsageError
+from scene_r1_cli.files import atomic_path, write_json, write_text
 from scene_r1_cli.types import PointSet, Scene
 
 STAGE_FILES = {
@@ -43,29 +43,6 @@ STAGE_FILES = {
 }
 MODEL_FOLDER = "model"
 _FINGERPRINT_COMMENT = "scener1 fingerprint "
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary sibling of ``path`` to write; renamed to it on success, removed on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file atomically; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def fingerprint(*parts: Any) -> str:

@@ -19,6 +19,8 @@ LAYERS = {
     "preprocess_config": 0,
     "grpo_config": 0,
     "parallel": 1,
+    "progress": 0,
+    "files": 0,
     "doctor": 6,
     "geometry": 1,
     "serialize": 2,

@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scene_r1_cli.errors import SceneR1Error
+from scene_r1_cli.progress import listening
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,12 +147,52 @@ def _handler_for_people() -> logging.Handler:
 
 @contextmanager
 def stage_status(title: str) -> Iterator[Callable[[str], None]]:
-    """A spinner that names the stage being computed; silent when stderr is no terminal."""
+    """A spinner that names the stage being computed, how far it is and the time left; for terminals."""
     if not _on_terminal() or "CI" in os.environ:
         yield lambda stage: None
         return
+    stage_line = StageLine(title)
     with _console().status(title) as status:
-        yield lambda stage: status.update(f"{title}: {stage}")
+
+        def on_stage(stage: str) -> None:
+            status.update(stage_line.stage(stage))
+
+        with listening(lambda done, total: status.update(stage_line.counted(done, total))):
+            yield on_stage
+
+
+class StageLine:
+    """The words of ``stage_status``.
+
+    Args:
+        title: What is being done.
+        now_s: A clock.
+    """
+
+    def __init__(self, title: str, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._title, self._now_s = title, now_s
+        self._name = ""
+        self._begun_s = now_s()
+
+    def stage(self, name: str) -> str:
+        """A stage begins."""
+        self._name = name
+        return self._words()
+
+    def counted(self, done: int, total: int) -> str:
+        """A loop of it is so far; the time left goes by what its items took so far."""
+        if done <= 1:
+            self._begun_s = self._now_s()
+            return self._words(f"{done}/{total}")
+        left_s = (self._now_s() - self._begun_s) / (done - 1) * (total - done)
+        return self._words(f"{done}/{total}, {left_s:.0f} s left")
+
+    def _words(self, count: str = "") -> str:
+        from rich.markup import escape
+
+        return escape(
+            ": ".join(part for part in (self._title, " ".join((self._name, count)).strip()) if part)
+        )
 
 
 def note_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

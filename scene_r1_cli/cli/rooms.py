@@ -47,8 +47,11 @@ def rooms(
         "depth_size_wh": _size(depth_size, "--depth-size"),
     }
     room_options = RoomOptions(**{name: value for name, value in given.items() if value is not None})
-    with output.going_on(resume=False), output.progress_bar("rooms", count) as update:
-        summaries = make_rooms(out, split, count, room_options, update)
+    # One room is counted by its frames, several by the room.
+    showing = output.progress_bar("rooms", count) if count > 1 else output.stage_status("making a room")
+    with output.going_on(resume=False), showing as update:
+        progress = update if count > 1 else None
+        summaries = make_rooms(out, split, count, room_options, progress)
     if as_json:
         output.print_json(
             {

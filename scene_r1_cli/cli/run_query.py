@@ -90,10 +90,12 @@ def run_query(
             truth_box = label.box3d if label else None
             video = None
             if overlay:
+                on_stage("overlay")
                 video = "overlay.mp4"
                 write_overlay(scene, result, artifacts, run.report_dir / video, truth_box)
             artifacts.save_coco(boxes_2d_to_coco(result, scene.color_camera.size_wh))
             runs_s = label.runs_s if label else ()
+            on_stage("report")
             write_report(scene, result, run, artifacts, truth_box, runs_s, video)
         run.append_prediction(result_json(result))
         status = "failed items" if result.failure else "done"

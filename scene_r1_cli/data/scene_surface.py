@@ -18,6 +18,7 @@ from scene_r1_cli.geometry.camera import pixel_rays
 from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
 from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment
 from scene_r1_cli.geometry.transforms import invert, transform_points
+from scene_r1_cli.progress import counted
 from scene_r1_cli.run_dir import atomic_path, fingerprint, scene_fingerprint
 from scene_r1_cli.types import Frame, Scene
 
@@ -123,7 +124,8 @@ def fuse_scene(scene: Scene, config: SurfaceConfig) -> SceneSurface | None:
     intrinsic = o3d.core.Tensor(scene.depth_camera.matrix)
     limits = (1.0, config.max_depth_m, config.truncation_voxels)
     fused = 0
-    for frame in scene.frames[:: -(-len(scene.frames) // config.max_frames)]:
+    frames = scene.frames[:: -(-len(scene.frames) // config.max_frames)]
+    for frame in counted(frames, len(frames)):
         images = registered_images(scene, frame, config.max_depth_m)
         if images is None:
             continue

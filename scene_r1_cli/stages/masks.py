@@ -11,6 +11,7 @@ from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.geometry.camera import project
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.models.trackers import Tracker
+from scene_r1_cli.progress import counted
 from scene_r1_cli.stages.vote import agreeing_boxes, anchor_points
 from scene_r1_cli.types import Box2D, FrameMask, MaskTrack, Scene, TemporalSpan
 
@@ -65,7 +66,7 @@ def masks_in_frames(
     for box in boxes:
         session.add(OBJECT_ID, box.frame_index, box_xyxy_px=box.xyxy_px)
     num_masks = 0
-    for frame_index, objects in session:
+    for frame_index, objects in counted(session, len(frame_indices)):
         if OBJECT_ID in objects and objects[OBJECT_ID][0].area:
             num_masks += 1
             yield FrameMask(frame_index, *objects[OBJECT_ID])

@@ -9,6 +9,7 @@ import numpy as np
 
 from scene_r1_cli.data.video_file import VideoWriter
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.progress import counted
 from scene_r1_cli.run_dir import QueryDir, atomic_path
 from scene_r1_cli.serialize import masks_from_json
 from scene_r1_cli.types import Box3D, GroundingResult, Scene
@@ -42,7 +43,7 @@ def write_overlay(
     fps = max(1.0, (len(frames) - 1) / max(scene.duration_s, 1e-3))
     boxes_3d = [(truth_box, drawing.TRUTH_RGB), (result.box3d, drawing.PREDICTED_RGB)]
     with atomic_path(path) as partial, VideoWriter(partial, size_wh, fps) as video:
-        for frame in frames:
+        for frame in counted(frames, len(frames)):
             try:
                 image = scene.read_color(frame.frame_index)
             except InputError:

@@ -28,6 +28,7 @@ from scene_r1_cli.data.supervision import Visibility, find_visibility
 from scene_r1_cli.errors import InputError, UsageError
 from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.transforms import rotation_about_z, transform_points
+from scene_r1_cli.progress import counted
 from scene_r1_cli.types import Box3D
 
 DEFAULTS = RoomOptions()
@@ -170,7 +171,7 @@ def _write_room(room: Room, scene_id: str, scene_dir: Path, options: RoomOptions
             scene_dir / f"{scene_id}.sens",
             color_camera=options.color_camera,
             depth_camera=options.depth_camera,
-            frames=capture.film(instances.add),
+            frames=counted(capture.film(instances.add), len(capture.times_s)),
         )
     scannet_files.write_meta(
         scene_dir / f"{scene_id}.txt",
