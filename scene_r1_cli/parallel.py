@@ -6,7 +6,9 @@ One job that fails, or that takes its whole process down, never stops the others
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stdout
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from scene_r1_cli.errors import SceneR1Error, SetupError
@@ -86,7 +88,6 @@ def _in_pool(
 ) -> Iterator[Outcome[Job, Result]]:
     from concurrent.futures import as_completed
     from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, redirect_stdout
 
     unanswered: list[Job] = []
     with _pool(function, min(workers, len(jobs))) as pool:
@@ -112,7 +113,6 @@ def _pool(function: Callable[[Job], Result], workers: int) -> ProcessPoolExecuto
     Not forked from this one: Open3D's and torch's threads do not survive that.
     """
     import multiprocessing
-import sys
     from concurrent.futures import ProcessPoolExecutor
 
     if "forkserver" not in multiprocessing.get_all_start_methods():

@@ -37,7 +37,7 @@ def are_rigid(a_from_b: np.ndarray, tolerance: float = 1e-2) -> np.ndarray:
     """(N,) bool of (N, 4, 4); see ``is_rigid``."""
     rotation, translation = a_from_b[:, :3, :3], a_from_b[:, :3, 3]
     # Limits first, so that no product of wild numbers overflows.
-    usable = np.isfinite(a_from_b).all(axis=(1, 2))
+    usable = np.asarray(np.isfinite(a_from_b).all(axis=(1, 2)))
     usable[usable] = (np.abs(rotation[usable]).max(axis=(1, 2)) <= 2) & (
         np.abs(translation[usable]).max(axis=1) <= 1e4
     )

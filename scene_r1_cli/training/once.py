@@ -25,7 +25,7 @@ def each_image_once(image_processor: Any) -> Iterator[None]:
     def preprocess(images: Any, *args: Any, **kwargs: Any) -> Any:
         from transformers.image_utils import make_flat_list_of_images
 
-        flat = make_flat_list_of_images(images)
+        flat: Any = make_flat_list_of_images(images)
         keys = [
             (image.mode, image.size, image.tobytes()) if hasattr(image, "tobytes") else image
             for image in flat

@@ -118,11 +118,14 @@ class LiveView:
         self._show(len(self._found) - 1)
         return found
 
+    def _on_find(self, _: object) -> None:
+        self.find(self._text.value)
+
     def _add_controls(self, surface: viser.PointCloudHandle) -> None:
         gui = self._server.gui
         self._text = gui.add_text("Query", "")
         self._button = gui.add_button("Find")
-        self._button.on_click(lambda _: self.find(self._text.value))
+        self._button.on_click(self._on_find)
         self._status = gui.add_html("")
         self._results = gui.add_dropdown("Result", self._titles(), initial_value=self._titles()[-1])
         self._results.on_update(self._on_choice)

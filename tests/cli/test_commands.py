@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,7 +202,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run, capture, tmp_path):
 
 def commands(group=None, words=()):
     """Words and object of every command, those of sub-groups too."""
-    group = group or typer.main.get_command(app)
+    group: Any = group or typer.main.get_command(app)
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*words, name))

@@ -98,7 +98,9 @@ def test_the_files_are_the_toolkits(tmp_path):
         "predicted_masks/421000_dddd-1_000.txt 0.75\npredicted_masks/421000_dddd-1_001.txt 1\n"
     )
     assert (tmp_path / "predicted_masks" / "421000_dddd-1_000.txt").read_text() == "1 3 8 1 10 2"
-    (first, second) = read_query(tmp_path, ("421000", "dddd-1"), 11)
+    read = read_query(tmp_path, ("421000", "dddd-1"), 11)
+    assert read is not None
+    first, second = read
     assert first[0].tolist() == [0, 1, 2, 7, 9, 10]
     assert (first[1], second[1]) == (0.75, 1.0)
     # A query without a mask still has a file with a line, or the toolkit stops at it.

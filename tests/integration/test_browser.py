@@ -81,6 +81,7 @@ def test_the_3d_view_is_drawn_and_answers_to_its_controls(runs, browser):
 
     first = picture()
     colors = Image.open(io.BytesIO(first)).convert("RGB").getcolors(maxcolors=2**24)
+    assert colors is not None
     assert len(colors) > 500  # a blank canvas has one, axes alone a few
     page.get_by_label("scene", exact=True).uncheck()
     without = picture()

@@ -41,7 +41,7 @@ def split_usable(
     for number, (_, transform) in enumerate(rows):
         if not isinstance(transform, str):
             transforms[number] = transform
-    finite, rigid = np.isfinite(transforms).all(axis=(1, 2)).tolist(), are_rigid(transforms).tolist()
+    finite, rigid = np.asarray(np.isfinite(transforms).all(axis=(1, 2))), are_rigid(transforms)
     frames, skipped = [], []
     for number, (frame_index, transform) in enumerate(rows):
         if isinstance(transform, str):

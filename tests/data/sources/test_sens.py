@@ -164,7 +164,7 @@ def test_the_fields_are_all_of_them():
 
 @pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=[*HealthCheck])
 def test_any_value_of_a_field_gives_frames_or_errors_that_name_the_file(tmp_path, sens_bytes, name, data):
     offset, layout, count = FIELDS[name]
     place = data.draw(st.integers(0, count - 1))
