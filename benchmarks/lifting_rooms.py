@@ -78,8 +78,8 @@ class Target:
     Attributes:
         object_id: The object.
         label: Says its true box.
-        view_indices: Frames that show it best, rising; at most MAX_VIEWS.
-        spare_indices: The next best MAX_VIEWS, rising: for second passes.
+        view_indices: Frames that show it best, rising; MAX_VIEWS unless another number was asked for.
+        spare_indices: As many next best ones, rising: for second passes.
     """
 
     object_id: int
@@ -88,9 +88,9 @@ class Target:
     spare_indices: tuple[int, ...]
 
 
-def load_room(seed: int, root: Path) -> LoadedRoom:
+def load_room(seed: int, root: Path, depth_size_wh: tuple[int, int] = OPTIONS.depth_size_wh) -> LoadedRoom:
     """Make a room if it is not there yet, and decode all of it."""
-    folder = make_room(seed, root, OPTIONS).path
+    folder = make_room(seed, root, replace(OPTIONS, depth_size_wh=depth_size_wh)).path
     scene = open_scene(folder)
     indices = scene.frame_indices.tolist()
     reader = DecodedReader(
@@ -136,8 +136,8 @@ def read_instances(path: Path, frame_indices: Sequence[int]) -> dict[int, np.nda
     return pictures
 
 
-def choose_targets(room: LoadedRoom) -> list[Target]:
-    """At most MAX_OBJECTS labelled objects, drawn by the room's seed, with their best views."""
+def choose_targets(room: LoadedRoom, max_views: int = MAX_VIEWS) -> list[Target]:
+    """At most MAX_OBJECTS labelled objects, drawn by the room's seed, with their ``max_views`` best views."""
     width, height = room.scene.color_camera.size_wh
     views: dict[int, list[ObjectView]] = {}
     for index, instances in room.instances.items():
@@ -156,8 +156,8 @@ def choose_targets(room: LoadedRoom) -> list[Target]:
     for label in [labels[place] for place in sorted(drawn)]:
         object_id = int(label.object_id or 0)
         best = sorted(views[object_id], key=lambda view: (-view.surface_m2, view.frame_index))
-        frames = [view.frame_index for view in best[: 2 * MAX_VIEWS]]
-        chosen, spare = sorted(frames[:MAX_VIEWS]), sorted(frames[MAX_VIEWS:])
+        frames = [view.frame_index for view in best[: 2 * max_views]]
+        chosen, spare = sorted(frames[:max_views]), sorted(frames[max_views:])
         targets.append(Target(object_id, label, tuple(chosen), tuple(spare)))
     return targets
 

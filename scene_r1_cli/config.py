@@ -131,7 +131,12 @@ class SurfaceConfig(StrictModel):
     )
     min_frames: int = Field(default=2, ge=1, description="Readings that a piece of surface needs.")
     threshold: float = Field(default=0.01, gt=0, description="Larger gives larger superpoints.")
-    min_vertices: int = Field(default=20, ge=1, description="Smaller superpoints are merged.")
+    min_vertices: int = Field(default=60, ge=1, description="Smaller superpoints are merged.")
+    smooth_rounds: int = Field(
+        default=3,
+        ge=0,
+        description="How often directions are averaged along the surface, creases apart; 0 is off.",
+    )
     color_weight: float = Field(
         default=1.0, ge=0, description="Weight of colour beside that of the surface's direction."
     )

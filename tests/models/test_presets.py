@@ -54,7 +54,7 @@ def test_each_ablation_turns_one_step_off(path):
 def test_every_step_that_can_be_off_has_its_ablation():
     switches = {
         f"{section}.{name}"
-        for section in ("lifting", "tracker")
+        for section in ("lifting", "surface", "tracker")
         for name, field in type(getattr(GroundConfig(), section)).model_fields.items()
         if field.default is True or "0 is off" in (field.description or "")
     }
