@@ -6,7 +6,9 @@ One job that fails, or that takes its whole process down, never stops the others
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stdout
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from scene_r1_cli.errors import SceneR1Error, SetupError
@@ -120,23 +122,27 @@ def _on_ray(
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise SetupError("Ray is not installed.", "pip install 'scener1[ray]'") from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise SetupError(
-                f"The Ray cluster {address or ''} cannot be reached: {error}",
-                "Start one with `ray start --head`, or leave --ray-address out.",
-            ) from error
-    # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
-    remote = ray.remote(max_retries=RAY_RETRIES)(function)
-    pending = {remote.remote(job): job for job in jobs}
-    while pending:
-        done, _ = ray.wait(list(pending), num_returns=1)
-        job = pending.pop(done[0])
-        try:
-            yield job, ray.get(done[0])
-        except RayTaskError as error:
-            yield job, error.cause if isinstance(error.cause, Exception) else error
-        except RayError as error:
-            yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
+    with ExitStack() as stack:
+        # Ray prints what it has to say of its nodes on stdout, which is for data, whatever it is told.
+        stack.enter_context(redirect_stdout(sys.stderr))
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise SetupError(
+                    f"The Ray cluster {address or ''} cannot be reached: {error}",
+                    "Start one with `ray start --head`, or leave --ray-address out.",
+                ) from error
+            stack.callback(ray.shutdown)
+        # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
+        remote = ray.remote(max_retries=RAY_RETRIES)(function)
+        pending = {remote.remote(job): job for job in jobs}
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1)
+            job = pending.pop(done[0])
+            try:
+                yield job, ray.get(done[0])
+            except RayTaskError as error:
+                yield job, error.cause if isinstance(error.cause, Exception) else error
+            except RayError as error:
+                yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")

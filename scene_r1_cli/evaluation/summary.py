@@ -40,7 +40,6 @@ RULES = {
     "scanrefer": "IoU of axis-aligned boxes in world, never rounded; a threshold is met by equality.",
 }
 RULES["sr3d"] = RULES["nr3d"]
-RULES["rooms"] = " ".join(RULES[name] for name in ("scanrefer", "scanqa", "vsibench"))
 
 
 def about_run(config: GroundConfig, oracle: str | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -109,8 +108,9 @@ def summarize(
     if len(faults) > MAX_FAULTS:
         notes.append(f"and {len(faults) - MAX_FAULTS} more such predictions (metrics.json lists all)")
     report["about"] = {"frames": frame_source, **about}
-    if items.benchmark in RULES:
-        report["about"]["rules"] = RULES[items.benchmark]
+    rules = _rules(items)
+    if rules:
+        report["about"]["rules"] = rules
     if items.benchmark == "scanqa" and report["metrics"]:
         found, told = _ngrams(items, matched)
         report["metrics"] |= found
@@ -121,6 +121,18 @@ def summarize(
     report["faults"] = faults
     report["notes"] = [note for note in notes if note]
     return report, matched, scored
+
+
+def _rules(items: ItemSet) -> str:
+    """How the benchmark scores; rooms are asked as three benchmarks ask."""
+    names = [items.benchmark]
+    if items.benchmark == "rooms":
+        tasks = {item.task for item in items.items}
+        names = [
+            *(["scanrefer"] if "ground" in tasks else []),
+            *(["scanqa", "vsibench"] if "qa" in tasks else []),
+        ]
+    return " ".join(RULES[name] for name in names if name in RULES)
 
 
 def _not_scored(scored: Sequence[Scored]) -> list[str]:

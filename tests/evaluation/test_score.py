@@ -165,6 +165,8 @@ def test_boxes_in_another_frame_get_a_helpful_guess():
     items = item_set(*[item(n, box()) for n in range(8)])
     matched = match([row(n, box(2.0 + 0.01 * n)) for n in range(8)], items.items)
     assert "axisAlignment" in unaligned_guess(matched, items.items)
+    often_wrong = match([row(n, box(0.1 if n < 2 else 3.0)) for n in range(8)], items.items)
+    assert unaligned_guess(often_wrong, items.items) == ""
     near = match([row(n, box(0.1)) for n in range(8)], items.items)
     assert unaligned_guess(near, items.items) == ""
 
