@@ -62,8 +62,7 @@ def opened(browser, path, width=1440):
     page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(f"file://{path}")
-    page.requests = requests
-    yield page
+    yield page, requests
     own = (f"file://{path.parent}/", "data:", "blob:")
     page.close()
     assert errors == []
@@ -77,7 +76,7 @@ def page_of(runs, name):
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("name", ["ground", "qa", "evaluate", "train", "thousand"])
 def test_a_report_works_alone(runs, browser, name, width):
-    with opened(browser, page_of(runs, name), width) as page:
+    with opened(browser, page_of(runs, name), width) as (page, _requests):
         if name in ("ground", "train"):
             page.wait_for_selector(READY, timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -86,7 +85,7 @@ def test_a_report_works_alone(runs, browser, name, width):
 
 def test_the_time_line_shows_span_and_truth(runs, browser):
     row = RunDir(runs / "ground", resume=True).read_predictions()[0]
-    with opened(browser, page_of(runs, "ground")) as page:
+    with opened(browser, page_of(runs, "ground")) as (page, _requests):
         bars = page.locator(".bar")
         assert bars.count() == 2
         part, whole = bars.first.locator("i").first.bounding_box(), bars.first.bounding_box()
@@ -96,7 +95,7 @@ def test_the_time_line_shows_span_and_truth(runs, browser):
 
 
 def test_the_3d_view_is_drawn_and_answers_to_its_controls(runs, browser):
-    with opened(browser, page_of(runs, "ground"), 1000) as page:
+    with opened(browser, page_of(runs, "ground"), 1000) as (page, _requests):
         page.wait_for_selector(READY, timeout=60_000)
         view = page.locator("#view3d")
 
@@ -127,17 +126,17 @@ def test_the_3d_view_is_drawn_and_answers_to_its_controls(runs, browser):
 
 
 def test_a_thousand_queries_are_filtered_ordered_and_loaded_as_needed(runs, browser):
-    with opened(browser, page_of(runs, "thousand")) as page:
+    with opened(browser, page_of(runs, "thousand")) as (page, requests):
         rows = page.locator("#queries details")
         assert rows.count() == 50
-        assert not any("/data-" in url for url in page.requests)
+        assert not any("/data-" in url for url in requests)
         page.locator("#more").click()
         assert rows.count() == 100
         page.locator("#filter").fill("number 777")
         assert rows.count() == 1
         rows.locator("summary").click()
         page.locator("#queries details[open] .bar").first.wait_for(timeout=10_000)
-        assert [url.rpartition("/")[2] for url in page.requests if "/data-" in url] == ["data-007.js"]
+        assert [url.rpartition("/")[2] for url in requests if "/data-" in url] == ["data-007.js"]
         assert "number 777 because" in rows.locator("blockquote").inner_text()
         page.locator("#filter").fill("")
         page.locator("#stage").select_option("span")
@@ -150,20 +149,20 @@ def test_a_thousand_queries_are_filtered_ordered_and_loaded_as_needed(runs, brow
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_show_as_texts(runs, browser, text):
-    with opened(browser, page_of(runs, "thousand"), 390) as page:
+    with opened(browser, page_of(runs, "thousand"), 390) as (page, _requests):
         page.locator("#order").select_option("scene")
         row = page.locator("#queries details").nth(HOSTILE.index(text))
         assert text.strip()[:200] in row.locator("summary").text_content()
         row.locator("summary").click()
         assert text[:200] in row.locator("blockquote").text_content()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    with opened(browser, page_of(runs, "train"), 390) as page:
+    with opened(browser, page_of(runs, "train"), 390) as (page, _requests):
         assert text in page.locator("table").first.text_content()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_tags_in_a_question_are_text(runs, browser):
-    with opened(browser, page_of(runs, "qa")) as page:
+    with opened(browser, page_of(runs, "qa")) as (page, _requests):
         assert page.locator("h1").inner_text() == "how many <b>chairs</b>?"
 
 
@@ -172,13 +171,13 @@ def test_a_report_in_one_file_needs_nothing_else(runs, browser, name, tmp_path):
     file = tmp_path / "one.html"
     command = [*SCENER1, "runs", "export", str(runs / name), str(file)]
     subprocess.run(command, check=True, timeout=100, capture_output=True)
-    with opened(browser, file) as page:
+    with opened(browser, file) as (page, requests):
         if name == "thousand":
             page.locator("#queries summary").first.click()
             page.locator("#queries details[open] .bar").first.wait_for(timeout=10_000)
         else:
             page.wait_for_selector(READY, timeout=60_000)
-        assert [url for url in page.requests if url.startswith("file:")] == [f"file://{file}"]
+        assert [url for url in requests if url.startswith("file:")] == [f"file://{file}"]
 
 
 def test_a_query_typed_in_the_live_view_gives_the_box_of_the_command_line(runs, browser):
