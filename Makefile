@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BROWSER := $(VENV)/.browser
 
 export HF_HUB_OFFLINE = 1
 export HF_HUB_DISABLE_TELEMETRY = 1
@@ -20,7 +21,13 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt scripts/system_libraries.sh
 	sh scripts/system_libraries.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train,ray,ngrams]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train,ray,ngrams,view]'
+	touch $@
+
+# Only tests need a browser, so `make demo` does not wait for one.
+$(BROWSER): $(STAMP) scripts/browser.sh
+	sh scripts/browser.sh
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	touch $@
 
 lint: setup
@@ -33,7 +40,7 @@ types: setup
 unit: setup
 	$(BIN)/pytest -q -m 'not integration'
 
-integration: setup
+integration: setup $(BROWSER)
 	$(BIN)/pytest -q -m integration
 
 clean:

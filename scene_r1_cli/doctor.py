@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -11,6 +12,11 @@ from dataclasses import asdict, dataclass
 from importlib import import_module, metadata, util
 from pathlib import Path
 from typing import Any
+
+from scene_r1_cli import __version__
+
+SYSTEM_LIBRARIES = {"libusb-1.0.so.0": "libusb-1.0-0", "libGL.so.1": "libgl1", "libgomp.so.1": "libgomp1"}
+"""What Open3D loads from the system on Linux, and Debian's packages."""
 
 MIN_MEMORY_GB = 4.0
 MIN_DISK_GB = 5.0
@@ -47,13 +53,13 @@ def examine(scannet_root: Path | None = None) -> list[Check]:
         Check(
             "Python", sys.version_info >= (3, 11), True, platform.python_version(), "everything", "use 3.11"
         ),
+        Check("scener1", True, True, __version__),
         _memory(),
         _disk(),
+        _system_libraries(),
         _importing("torch", True, "every model", "pip install torch"),
         _gpu(),
-        _importing(
-            "open3d", True, "fusing surfaces", "apt-get install libusb-1.0-0 libgl1; pip install open3d"
-        ),
+        _importing("open3d", True, "fusing surfaces", "pip install open3d"),
         *(_package(*row) for row in PACKAGES),
         _pocket(),
         _cache(),
@@ -68,8 +74,30 @@ PACKAGES = (
     ("scenezoo", True, "ScanNet++, ARKitScenes, 3RScan, MultiScan, Matterport3D", "pip install scenezoo"),
     ("trl", False, "train-temporal, train-image, train-qa", "pip install 'scener1[train]'"),
     ("ray", False, "--executor ray", "pip install 'scener1[ray]'"),
+    ("viser", False, "scener1 view", "pip install 'scener1[view]'"),
     ("liblzfse", False, "Record3D files", "pip install 'scener1[record3d]'"),
 )
+
+
+def _system_libraries() -> Check:
+    missing = [] if sys.platform != "linux" else [name for name in SYSTEM_LIBRARIES if not _loads(name)]
+    packages = " ".join(SYSTEM_LIBRARIES[name] for name in missing)
+    return Check(
+        "system libraries",
+        not missing,
+        True,
+        f"missing: {', '.join(missing)}" if missing else "all there",
+        "Open3D, so fusing surfaces",
+        f"sudo apt-get install -y {packages}",
+    )
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _package(name: str, needed: bool, cost: str, mend: str) -> Check:
@@ -142,19 +170,29 @@ def _cache() -> Check:
 
 
 def _scannet(root: Path) -> Check:
+    """How many scans have what preprocess and lifting read; test scans have no segments."""
     from scene_r1_cli.data.sources.scannet import SCANS_FOLDERS
 
-    scans = [path for name in SCANS_FOLDERS for path in (root / name).glob("*") if path.is_dir()]
-    with_sens = [path for path in scans if (path / f"{path.name}.sens").is_file()]
-    with_mesh = [path for path in scans if (path / f"{path.name}_vh_clean_2.ply").is_file()]
-    found = f"{len(scans)} scans, {len(with_sens)} with .sens, {len(with_mesh)} with mesh"
+    scans = [path for name in SCANS_FOLDERS for path in sorted((root / name).glob("*")) if path.is_dir()]
+    parts = {
+        ".sens": ".sens",
+        ".txt (alignment)": ".txt",
+        "mesh": "_vh_clean_2.ply",
+        "segments": "_vh_clean_2.0.010000.segs.json",
+        "instance masks": "_2d-instance-filt.zip",
+    }
+    counts = {
+        name: sum((path / f"{path.name}{end}").is_file() for path in scans) for name, end in parts.items()
+    }
+    without = [path.name for path in scans if not (path / f"{path.name}.sens").is_file()]
+    found = f"{len(scans)} scans in {root}: " + ", ".join(f"{n} with {name}" for name, n in counts.items())
     return Check(
         "ScanNet",
-        bool(with_sens),
+        bool(scans) and not without,
         False,
-        found,
-        "preprocess",
-        "download with ScanNet's own script: --type .sens",
+        found + (f"; the first without .sens is {without[0]}" if without else ""),
+        "preprocess of those scans" if scans else "preprocess --scannet-root",
+        f"python download-scannet.py -o {root} --type .sens (the script ScanNet sends)",
     )
 
 

@@ -32,3 +32,13 @@ def test_set_keys_in_the_readme_exist():
     keys = re.findall(r"--set ([\w]+\.[\w.]+=\S+)", (ROOT / "README.md").read_text())
     assert keys
     load_config(preset=None, files=[], sets=keys, flags={})  # raises ConfigError for an unknown key
+
+
+def test_every_file_of_a_run_is_named():
+    source = (ROOT / "scene_r1_cli" / "run_dir.py").read_text()
+    names = set(re.findall(r'"([a-z_0-9]+\.(?:jsonl?|ya?ml|ply|md|log))"', source)) - {"README.md"}
+    folders = set(re.findall(r'self\.path / "([a-z]+)"', source))
+    scripts = {path.name for path in (ROOT / "scene_r1_cli" / "viewer" / "static").glob("*.js")}
+    page = (ROOT / "docs" / "run_directory.md").read_text()
+    assert {"run.json", "boxes_2d.json", "points.ply", "train.jsonl"} <= names
+    assert [name for name in sorted(names | folders | scripts) if name not in page] == []

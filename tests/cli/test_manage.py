@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from scene_r1_cli import doctor
 from scene_r1_cli.cli.app import app
 from scene_r1_cli.doctor import examine
 from scene_r1_cli.errors import ConfigError, InputError, UsageError
@@ -72,3 +73,27 @@ def test_the_machine_that_runs_this_has_what_is_needed(tmp_path):
     for check in checks.values():
         assert check.ok or (check.cost and check.mend)
     assert json.loads(call("doctor", "--json").stdout)["checks"]
+
+
+def test_a_scannet_folder_is_counted_by_what_is_there(tmp_path):
+    for name, files in {
+        "scene0000_00": (".sens", ".txt", "_vh_clean_2.ply"),
+        "scene0001_00": (".txt",),
+    }.items():
+        scan = tmp_path / "scans" / name
+        scan.mkdir(parents=True)
+        for end in files:
+            (scan / f"{name}{end}").write_bytes(b"")
+    found = next(check for check in examine(tmp_path) if check.name == "ScanNet")
+    assert not found.ok
+    assert "2 scans" in found.found
+    assert "1 with .sens, 2 with .txt (alignment), 1 with mesh, 0 with segments" in found.found
+    assert "first without .sens is scene0001_00" in found.found
+    assert f"-o {tmp_path} --type .sens" in found.mend
+
+
+def test_a_missing_system_library_is_told_with_its_package(monkeypatch):
+    monkeypatch.setitem(doctor.SYSTEM_LIBRARIES, "libnowhere.so.1", "nowhere1")
+    found = next(check for check in examine() if check.name == "system libraries")
+    assert (found.ok, found.needed, found.found) == (False, True, "missing: libnowhere.so.1")
+    assert found.mend == "sudo apt-get install -y nowhere1"

@@ -15,14 +15,7 @@ from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.training.report import write_training_report
 from scene_r1_cli.viewer.html import THREE, single_file, write_page
 from scene_r1_cli.viewer.scene3d import MAX_SCENE_POINTS, view_3d
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</think><img src=x onerror=alert(1)>",
-    "\u05e9\u05dc\u05d5\u05dd \u202e right to left",
-    "x" * 10_000,
-    "</script><script>alert(1)</script>\u2028",
-]
+from tests.pages import HOSTILE, write_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +89,26 @@ def test_the_page_of_a_training_run_has_its_curves(tmp_path):
     assert {curve["title"] for curve in shown["curves"]} == {"reward", "reward span_iou", "loss"}
     assert "0.021" not in page.read_text()  # first and last are means of two steps
     assert "0.062 → 0.979" in page.read_text()
+
+
+def test_details_of_queries_lie_in_chunks_of_their_own(tmp_path):
+    run = RunDir(tmp_path / "run")
+    write_evaluation(run, 250)
+    write_evaluation(run, 150)  # chunks of an earlier page do not stay
+    chunks = sorted(run.report_dir.glob("data-*.js"))
+    assert [path.name for path in chunks] == ["data-000.js", "data-001.js"]
+    rows = []
+    for number, path in enumerate(chunks):
+        head, _, text = path.read_text().partition(" = ")
+        assert head == f"(window.SCENER1_CHUNKS ||= [])[{number}]"
+        assert "<" not in text
+        rows += json.loads(text.rstrip().removesuffix(";"))
+    shown = (run.report_dir / "data.js").read_text()
+    listed = json.loads(shown.removeprefix("window.SCENER1 = ").rstrip().removesuffix(";"))["rows"]
+    assert len(rows) == len(listed) == 150
+    assert listed[3]["query"] == HOSTILE[3]
+    assert rows[3]["rationale"][0].startswith(HOSTILE[3])
+    assert "rationale" not in listed[3]
 
 
 def test_a_report_fits_in_one_file(tmp_path):

@@ -49,7 +49,7 @@
   const scene = new THREE.Scene(), camera = new THREE.PerspectiveCamera(45, 1, 0.05, 200);
   camera.up.set(0, 0, 1);
   const parts = [];
-  if (data.scene) parts.push(["scene", cloud(data.scene, 0.05)]);
+  if (data.scene) parts.push(["scene", cloud(data.scene, 0.065)]);
   if (data.object) parts.push(["object", cloud(data.object, 0.03, color("--box"))]);
   if (data.predicted) parts.push(["box", frame(data.predicted, color("--predicted"))]);
   if (data.truth) parts.push(["label", frame(data.truth, color("--truth"))]);
