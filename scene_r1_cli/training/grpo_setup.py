@@ -76,6 +76,8 @@ def trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: in
     }
     values = defaults | config.trl
     values["report_to"] = reported_to(values["report_to"])
+    if values.get("use_vllm") and importlib.util.find_spec("vllm") is None:
+        raise SetupError("trl.use_vllm needs the package vllm, which is not installed.", "pip install vllm")
     if int(values["num_generations"]) < 2:
         raise ConfigError("trl.num_generations must be at least 2: advantages compare a group's completions.")
     if config.shared_prefix:

@@ -106,7 +106,7 @@ def test_the_3d_view_is_drawn_and_answers_to_its_controls(runs, browser):
         pictures = [picture()]
         colors = Image.open(io.BytesIO(pictures[0])).convert("RGB").getcolors(maxcolors=2**24)
         assert colors is not None
-    assert len(colors) > 500  # a blank canvas has one, boxes alone a few
+        assert len(colors) > 500  # a blank canvas has one, boxes alone a few
         page.get_by_label("scene", exact=True).uncheck()
         pictures.append(picture())
         page.get_by_role("button", name="top").focus()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -86,9 +87,84 @@ def test_stage_two_starts_from_a_run_and_ground_takes_it(store, tmp_path):
         (["--set", "trl.per_device_train_batch_size=3"], 2, "splits groups"),
         (["--model", "no/such/folder"], 3, "does not exist"),
         (["--set", "data.rooms=0"], 3, "no label to train"),
+        (["--report-to", "no_such_tracker"], 4, "needs the package no_such_tracker"),
+        (["--set", "data.per_scene=1", "--set", "trl.per_device_train_batch_size=4"], 3, "(1) than one step"),
+        (["--set", "trl.max_completion_length=3000000"], 4, "Memory ran out in the preflight"),
     ],
 )
 def test_bad_settings_are_one_sentence(store, arguments, code, told, tmp_path):
     done = run(command("temporal", store, tmp_path / "out", *arguments), tmp_path)
     assert done.returncode == code, done.stderr
     assert told in done.stderr
+
+
+def test_a_text_model_is_refused(store, tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "config.json").write_text('{"model_type": "qwen2"}')
+    done = run(command("temporal", store, tmp_path / "out", "--model", str(tmp_path / "text")), tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "no vision-language model" in done.stderr
+
+
+def test_two_processes_train_one_run_without_thinking(store, tmp_path, tiny_vlm_folder):
+    """LoRA, prompts of at most so many tokens, no think block: the options that touch everything."""
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29533",
+    ]
+    more = ["--no-think", "--set", "max_prompt_tokens=360", "--set", "lora={r: 4, lora_alpha: 8}"]
+    more += ["--set", "trl.max_steps=2", "--set", "trl.max_completion_length=8"]
+    more += ["--model", str(tiny_vlm_folder("qwen2.5-vl"))]
+    done = run([*launch, *command("image", store, tmp_path / "run", *more)[1:]], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "run" / "model")
+    assert "preflight: peak resident memory" in done.stderr
+    assert "max_prompt_tokens 360 takes smaller prompts" in done.stderr
+    assert list(losses(tmp_path / "run")) == [1, 2]
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    assert "think: false" in config
+    merged = tmp_path / "merged"
+    done = run(
+        [*SCENER1, "runs", "merge", str(tmp_path / "run" / "checkpoints" / "checkpoint-2"), str(merged)],
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (merged / "config.json").is_file()
+
+
+def test_pocket_is_made_from_nothing_in_one_command_and_goes_on_after_a_kill(store, tmp_path):
+    root = Path(__file__).parent.parent.parent
+    make = ["make", "-o", ".venv/.installed", "pocket", f"POCKET={tmp_path / 'pocket'}"]
+    make += [f"SFT={Path(__file__).parent / 'tiny_sft.yaml'}", f"BIN={Path(sys.executable).parent}"]
+    make += [f"GRPO_SETS={' '.join(SMALL)} --set trl.max_steps=1"]
+    environment = os.environ | {"SCENER1_STORE": str(store)}
+
+    def once():
+        return subprocess.run(
+            make, cwd=root, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+
+    process = subprocess.Popen(
+        make, cwd=root, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    until = time.monotonic() + 300
+    while time.monotonic() < until and not (tmp_path / "pocket" / "sft" / "state.pt").is_file():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "pocket" / "image").exists()
+    done = once()
+    assert done.returncode == 0, done.stderr
+    assert "vision 1/1" not in done.stderr  # that phase was done before the kill
+    assert all(words in done.stderr for words in ("1 of 3", "2 of 3", "3 of 3", "preflight", "step 1/1"))
+    assert (tmp_path / "pocket" / "image" / "model" / "model.safetensors").is_file()
+    again = once()
+    assert again.returncode == 0
+    assert "of 3" not in again.stderr

@@ -17,7 +17,7 @@ from scene_r1_cli.preprocess_config import PreprocessConfig
 from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.training.grpo import _check_number
 from scene_r1_cli.training.grpo_data import PromptDataset
-from scene_r1_cli.training.grpo_setup import own_device, reported_to, whole_groups
+from scene_r1_cli.training.grpo_setup import own_device, reported_to, trl_arguments, whole_groups
 from scene_r1_cli.training.samples import find_samples
 from scene_r1_cli.training.watch import STUCK_LOGS, TREND_LOGS, sicknesses
 from tests import captures
@@ -35,6 +35,62 @@ def test_shipped_training_configs_are_accepted_by_us_and_by_trl(path, tmp_path):
     values = config.trl | {"output_dir": str(tmp_path), "report_to": [], "bf16": False, "use_cpu": True}
     made = GRPOConfig(**values)
     assert made.num_generations == config.trl["num_generations"]
+
+
+PINNED = {
+    "num_generations",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "num_train_epochs",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "optim",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+    "bf16",
+    "seed",
+    "beta",
+    "epsilon",
+    "num_iterations",
+    "loss_type",
+    "scale_rewards",
+    "multi_objective_aggregation",
+    "importance_sampling_level",
+    "mask_truncated_completions",
+    "top_entropy_quantile",
+    "entropy_coef",
+    "use_bias_correction_kl",
+    "sync_ref_model",
+    "disable_dropout",
+    "shuffle_dataset",
+    "temperature",
+    "top_p",
+    "top_k",
+    "repetition_penalty",
+    "max_completion_length",
+}
+
+
+@pytest.mark.parametrize("stage", ["temporal", "image"])
+def test_the_papers_configuration_leaves_nothing_to_trls_defaults(stage):
+    config = load_settings(GrpoConfig, files=[CONFIGS / "train" / f"paper-7b-{stage}.yaml"])
+    assert not PINNED - config.trl.keys()
+
+
+def test_vllm_modes_reach_trl_and_need_their_package(tmp_path, monkeypatch):
+    from trl.trainer.grpo_config import GRPOConfig
+
+    config = GrpoConfig(trl={"use_vllm": True, "vllm_mode": "server", "vllm_server_host": "other"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vllm" else name)
+    with pytest.raises(SetupError, match=r"trl\.use_vllm needs the package vllm"):
+        trl_arguments(GRPOConfig, config, tmp_path, 8)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    made = trl_arguments(GRPOConfig, config, tmp_path, 8)
+    assert (made.use_vllm, made.vllm_mode, made.vllm_server_host) == (True, "server", "other")
 
 
 def test_shipped_preprocess_and_accelerate_configs_are_read():

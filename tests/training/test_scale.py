@@ -14,7 +14,7 @@ def test_accelerate_reads_every_launch_file(path, monkeypatch):
     from accelerate.commands.config.config_args import load_config_from_file
 
     config = load_config_from_file(str(path))
-    assert config.num_processes == {"cpu": 2, "one-gpu": 1, "zero3": 8, "fsdp2": 8}[path.stem]
+    assert config.num_processes == {"cpu": 1, "one-gpu": 1, "zero3": 8, "fsdp2": 8}[path.stem]
     if path.stem == "fsdp2":
         from accelerate import FullyShardedDataParallelPlugin
 
