@@ -63,7 +63,7 @@ def support_height(points_m: np.ndarray, upward_m: np.ndarray) -> float | None:
 
 
 FLAT_M = 0.1
-"""A flat object's points lie in a slab of at most this thickness (noise, and the views' drift), and are wider."""
+"""A flat object's points lie in a slab of at most this thickness: noise, and drift. Its sides are longer."""
 
 FLAT_RATIO = 4.0
 """A flat object is this many times as wide as thick, along both of its other directions."""
