@@ -11,7 +11,7 @@ from scene_r1_cli.types import PointSet
 CONFIG = LiftingConfig()
 
 
-def point_set(points, views=3):
+def point_set(points, views: int | list[int] = 3):
     points = np.asarray(points, np.float32).reshape(-1, 3)
     counts = np.broadcast_to(np.asarray(views, np.int32), len(points)).copy()
     return PointSet(points, np.zeros((len(points), 3), np.uint8), counts, 3)
