@@ -63,7 +63,7 @@ def support_height(points_m: np.ndarray, upward_m: np.ndarray) -> float | None:
 
 
 FLAT_M = 0.1
-"""A flat object's points lie in a slab of at most this thickness: the sensor's noise and the views' drift."""
+"""A flat object's points lie in a slab of at most this thickness: noise, and drift. Its sides are longer."""
 
 FLAT_RATIO = 4.0
 """A flat object is this many times as wide as thick, along both of its other directions."""
@@ -81,7 +81,8 @@ def flat_normal(points_m: np.ndarray) -> np.ndarray | None:
     spread = points_m - center
     _, directions = np.linalg.eigh(spread.T @ spread)
     extent = np.ptp(np.quantile(spread @ directions, [0.05, 0.95], axis=0), axis=0)
-    if extent[0] > FLAT_M or extent[0] * FLAT_RATIO > min(extent[1], extent[2]):
+    width = min(extent[1], extent[2])
+    if extent[0] > FLAT_M or width < max(FLAT_M, extent[0] * FLAT_RATIO):
         return None
     return directions[:, 0]
 

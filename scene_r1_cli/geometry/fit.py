@@ -10,59 +10,49 @@ from scene_r1_cli.geometry.transforms import rotation_about_z
 from scene_r1_cli.types import Box3D
 
 FACE_RATIO = 2.0
-"""Weight of the outermost layer, relative to the next one, from which a side is a flat face."""
+"""Points of the outermost layer, relative to the next one, from which a side is a flat face."""
 
 
-def trimmed_bounds(points_m: np.ndarray, weights: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
-    """Per-axis bounds that leave ``trim`` of the weight outside on each side.
+def trimmed_bounds(points_m: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
+    """Per-axis bounds that leave ``trim`` of the points outside on each side.
 
     Args:
         points_m: (N >= 1, D).
-        weights: (N,) >= 0, not all zero.
-        trim: Share of the weight cut from each end; 0 gives the plain minimum and maximum.
+        trim: Share of the points cut from each end, below a half; 0 gives the plain minimum and maximum.
 
     Returns:
         (D,) low and (D,) high float64.
     """
-    points = points_m.astype(np.float64, copy=False)
-    if trim <= 0:
-        return points.min(axis=0), points.max(axis=0)
-    low, high = np.empty(points.shape[1]), np.empty(points.shape[1])
-    for axis in range(points.shape[1]):
-        order = np.argsort(points[:, axis])
-        share = np.cumsum(weights[order]) / weights.sum()
-        first = int(np.searchsorted(share, trim, side="right"))
-        last = int(np.searchsorted(share, 1 - trim, side="left"))
-        low[axis] = points[order[min(first, len(order) - 1)], axis]
-        high[axis] = points[order[min(last, len(order) - 1)], axis]
-    return low, high
+    # Axis by axis: numpy orders a column that lies in one piece several times faster.
+    columns = np.ascontiguousarray(points_m.T, dtype=np.float64)
+    count = columns.shape[1]
+    cut = min(int(trim * count), (count - 1) // 2)
+    ordered = np.partition(columns, (cut, count - 1 - cut), axis=1)
+    return ordered[:, cut].copy(), ordered[:, count - 1 - cut].copy()
 
 
-def face_bounds(
-    points_m: np.ndarray, weights: np.ndarray, trim: float, layer_m: float
-) -> tuple[np.ndarray, np.ndarray]:
+def face_bounds(points_m: np.ndarray, trim: float, layer_m: float) -> tuple[np.ndarray, np.ndarray]:
     """Per-axis bounds at the middle of a flat face's noise, where a side has one.
 
     The points of a face spread about it by the sensor's noise; the lowest of them lie outside the object.
-    If the outermost layer holds much more weight than the next one, the surplus is a face, and the
+    If the outermost layer holds many more points than the next one, the surplus is a face, and the
     bound is its median. At a tip or a slanted side the bound is that of ``trimmed_bounds``.
 
     Args:
         points_m: (N >= 1, D).
-        weights: (N,) >= 0, not all zero.
         trim: See ``trimmed_bounds``.
         layer_m: Depth of a layer; 0 gives the trimmed bounds.
 
     Returns:
         (D,) low and (D,) high float64, low <= high.
     """
-    low, high = trimmed_bounds(points_m, weights, trim)
+    low, high = trimmed_bounds(points_m, trim)
     if layer_m <= 0:
         return low, high
     for axis in range(points_m.shape[1]):
         values = points_m[:, axis].astype(np.float64)
-        inner_low = low[axis] + _face_depth(values - low[axis], weights, layer_m)
-        inner_high = high[axis] - _face_depth(high[axis] - values, weights, layer_m)
+        inner_low = low[axis] + _face_depth(values - low[axis], layer_m)
+        inner_high = high[axis] - _face_depth(high[axis] - values, layer_m)
         if inner_low > inner_high:
             # Both ends see the one face of a flat object.
             inner_low = inner_high = (inner_low + inner_high) / 2
@@ -70,16 +60,13 @@ def face_bounds(
     return low, high
 
 
-def _face_depth(depths_m: np.ndarray, weights: np.ndarray, layer_m: float) -> float:
+def _face_depth(depths_m: np.ndarray, layer_m: float) -> float:
     """How deep inside the trimmed bound the face lies; 0 if there is none."""
-    first = (depths_m <= layer_m) & (depths_m >= -layer_m)
-    second = (depths_m > layer_m) & (depths_m <= 2 * layer_m)
-    outer, inner = weights[first].sum(), weights[second].sum()
-    if outer < FACE_RATIO * inner:
+    first = depths_m[np.abs(depths_m) <= layer_m]
+    second = np.count_nonzero((depths_m > layer_m) & (depths_m <= 2 * layer_m))
+    if len(first) < FACE_RATIO * second:
         return 0.0
-    order = np.argsort(depths_m[first])
-    ordered, share = depths_m[first][order], np.cumsum(weights[first][order]) / outer
-    return float(max(0.0, ordered[np.searchsorted(share, 0.5)]))
+    return max(0.0, float(np.median(first)))
 
 
 def at_least(low_m: np.ndarray, high_m: np.ndarray, min_size_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +123,7 @@ def turned_box(
     """
     world_from_box = rotation_about_z(yaw_rad)
     rotation = world_from_box[:3, :3]
-    low, high = face_bounds(points_m @ rotation, np.ones(len(points_m)), trim, layer_m)
+    low, high = face_bounds(points_m @ rotation, trim, layer_m)
     if len(inferred_m):
         low = np.minimum(low, (inferred_m @ rotation).min(axis=0))
         high = np.maximum(high, (inferred_m @ rotation).max(axis=0))

@@ -38,7 +38,7 @@ def fit_boxes(points: PointSet, config: LiftingConfig) -> tuple[Box3D, Box3D]:
         raise StageFailure("box3d", "there is no finite point to fit a box to")
     score = confidence(points.view_counts[measured])
     # Points that the trimmed box leaves out must not turn it either.
-    low, high = trimmed_bounds(cloud, np.ones(len(cloud)), config.trim)
+    low, high = trimmed_bounds(cloud, config.trim)
     core = cloud[((cloud >= low) & (cloud <= high)).all(axis=1)]
     yaw_rad = min_area_yaw((core if len(core) else cloud)[:, :2])
     aabb, obb = (

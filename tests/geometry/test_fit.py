@@ -4,28 +4,43 @@ import numpy as np
 import pytest
 
 from scene_r1_cli.geometry.boxes import box3d_corners
-from scene_r1_cli.geometry.fit import at_least, min_area_yaw, trimmed_bounds, turned_box
+from scene_r1_cli.geometry.fit import at_least, face_bounds, min_area_yaw, trimmed_bounds, turned_box
 
 
 @pytest.mark.parametrize(
     ("trim", "low", "high"),
     [(0.0, 0, 100), (0.01, 1, 99), (0.05, 5, 95), (0.1, 10, 90)],
 )
-def test_trimmed_bounds_cut_weight_from_both_ends(trim, low, high):
+def test_trimmed_bounds_cut_points_from_both_ends(trim, low, high):
     points = np.arange(101.0)[:, None]
-    found_low, found_high = trimmed_bounds(points, np.ones(101), trim)
+    found_low, found_high = trimmed_bounds(points, trim)
     assert found_low[0] == pytest.approx(low, abs=1)
     assert found_high[0] == pytest.approx(high, abs=1)
 
 
-def test_trimming_ignores_light_points():
-    points = np.array([[0.0], [1], [2], [50]])
-    low, high = trimmed_bounds(points, np.array([100.0, 100, 100, 1]), 0.01)
-    assert (low[0], high[0]) == (0, 2)
+@pytest.mark.parametrize("count", [1, 2, 7, 500])
+def test_trimming_cuts_as_many_points_as_it_says(count):
+    points = np.random.default_rng(count).permutation(count)[:, None] * [1.0, -1.0]
+    low, high = trimmed_bounds(points, 0.1)
+    assert low.tolist() == [count // 10, count // 10 + 1 - count]
+    assert high.tolist() == [count - 1 - count // 10, -(count // 10)]
+
+
+def test_a_face_is_bounded_in_the_middle_of_its_noise_and_a_tip_is_not():
+    rng = np.random.default_rng(0)
+    sides = rng.uniform(0, 1, 2000)
+    face = rng.normal(1.0, 0.01, 2000)
+    low, high = face_bounds(np.concatenate([sides, face])[:, None], 0.002, 0.04)
+    assert high[0] == pytest.approx(1.0, abs=0.005)
+    assert low[0] == pytest.approx(0.0, abs=0.01)
+    flat = rng.normal(0.5, 0.01, 2000)[:, None]
+    low, high = face_bounds(flat, 0.002, 0.04)
+    assert (low[0], high[0]) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.5, abs=0.01))
+    assert low[0] <= high[0]
 
 
 def test_one_point_has_bounds():
-    low, high = trimmed_bounds(np.array([[1.0, 2, 3]]), np.ones(1), 0.1)
+    low, high = trimmed_bounds(np.array([[1.0, 2, 3]]), 0.1)
     np.testing.assert_array_equal(low, [1, 2, 3])
     np.testing.assert_array_equal(high, [1, 2, 3])
 

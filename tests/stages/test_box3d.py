@@ -11,7 +11,7 @@ from scene_r1_cli.types import PointSet
 CONFIG = LiftingConfig()
 
 
-def point_set(points, views: int | np.ndarray = 3):
+def point_set(points, views: int | list[int] = 3):
     points = np.asarray(points, np.float32).reshape(-1, 3)
     counts = np.broadcast_to(np.asarray(views, np.int32), len(points)).copy()
     return PointSet(points, np.zeros((len(points), 3), np.uint8), counts, 3)
@@ -50,7 +50,7 @@ def test_nothing_to_fit_is_a_failure_of_this_stage(points):
 
 def test_a_place_that_only_ends_the_object_stretches_the_box_but_is_no_measurement():
     points = np.concatenate([plate(0.8, 0.5, z=0.3), [[0.4, 0.25, 0.0]]])
-    box = fit_boxes(point_set(points, views=np.array([3] * 1600 + [0])), CONFIG)[0]
+    box = fit_boxes(point_set(points, views=[3] * 1600 + [0]), CONFIG)[0]
     assert box.center_m[2] - box.size_m[2] / 2 == pytest.approx(0.0)
     assert box.center_m[2] + box.size_m[2] / 2 == pytest.approx(0.3, abs=1e-6)
     with pytest.raises(StageFailure):
