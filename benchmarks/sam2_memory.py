@@ -48,11 +48,14 @@ def track(ours: bool, size: int, frames: int, channel) -> None:
 
     from scene_r1_cli.config import TrackerConfig
     from scene_r1_cli.models.trackers.sam2 import load_sam2
+    from scene_r1_cli.models.trackers.sam2_predictor import SharedFeatures
 
     torch.manual_seed(0)
     tracker = load_sam2(TrackerConfig(name="sam2", checkpoint="random", image_size=size, device="cpu"))
     model: Any = tracker.model
-    state = model.new_state(lambda position: frame_rgb(position, size), frames, (size, size))
+    state = model.new_state(
+        lambda position: frame_rgb(position, size), range(frames), (size, size), SharedFeatures(4)
+    )
     if not ours:
         state["images"] = torch.stack([state["images"][position] for position in range(frames)])
         # Ours is a subclass: these are its parent's own.

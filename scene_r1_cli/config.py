@@ -105,6 +105,11 @@ class TrackerConfig(StrictModel):
         multiple_of=32,
         description="SAM 2.1: side of its input; the checkpoint's own if not given.",
     )
+    shared_frames: int = Field(
+        default=64,
+        ge=4,
+        description="SAM 2.1: frames of a scene whose features its queries share; 17 MB each at 1024 pixels.",
+    )
     device: str = "auto"
     max_views: int = Field(default=48, ge=1, description="Frames tracked at most.")
     vote_boxes: bool = Field(

@@ -13,10 +13,10 @@ import numpy as np
 from scene_r1_cli.config import TrackerConfig
 from scene_r1_cli.errors import InputError, SetupError
 from scene_r1_cli.models.trackers import TrackedFrame, check_prompt
-from scene_r1_cli.types import RleMask, Scene
+from scene_r1_cli.types import FrameReader, RleMask, Scene
 
 if TYPE_CHECKING:
-    from scene_r1_cli.models.trackers.sam2_predictor import StreamingPredictor
+    from scene_r1_cli.models.trackers.sam2_predictor import SharedFeatures, StreamingPredictor
 
 logger = logging.getLogger(__name__)
 
@@ -79,18 +79,24 @@ def load_sam2(config: TrackerConfig) -> Sam2Tracker:
         logger.warning("SAM 2.1 runs with RANDOM weights: its masks mean nothing")
     else:
         _load_weights(model, weights)
-    return Sam2Tracker(model.to(device).eval())
+    return Sam2Tracker(model.to(device).eval(), config.shared_frames)
 
 
 class Sam2Tracker:
-    """Holds the weights; see ``Tracker``."""
+    """Holds the weights, and image features of the scene last opened; see ``Tracker``."""
 
-    def __init__(self, model: StreamingPredictor) -> None:
+    def __init__(self, model: StreamingPredictor, shared_frames: int) -> None:
         self.model = model
+        self.shared_frames = shared_frames
+        self._of_reader: tuple[FrameReader, SharedFeatures] | None = None
 
     def open(self, scene: Scene, frame_indices: Sequence[int]) -> Sam2Session:
         """Start a session; see ``Tracker.open``."""
-        return Sam2Session(self.model, scene, frame_indices)
+        from scene_r1_cli.models.trackers.sam2_predictor import SharedFeatures
+
+        if self._of_reader is None or self._of_reader[0] is not scene.reader:
+            self._of_reader = (scene.reader, SharedFeatures(self.shared_frames))
+        return Sam2Session(self.model, scene, frame_indices, self._of_reader[1])
 
 
 class Sam2Session:
@@ -100,15 +106,15 @@ class Sam2Session:
     pass is done; then those from the prompt on are tracked forwards and handed out as they come.
     """
 
-    def __init__(self, model: StreamingPredictor, scene: Scene, frame_indices: Sequence[int]) -> None:
+    def __init__(
+        self, model: StreamingPredictor, scene: Scene, frame_indices: Sequence[int], features: SharedFeatures
+    ) -> None:
         self.model = model
         self.scene = scene
         self.frame_indices = sorted({int(index) for index in frame_indices})
         self.first_prompt = len(self.frame_indices)
         self.state = model.new_state(
-            lambda position: scene.read_color(self.frame_indices[position]),
-            len(self.frame_indices),
-            scene.color_camera.size_wh,
+            scene.read_color, self.frame_indices, scene.color_camera.size_wh, features
         )
 
     def add(

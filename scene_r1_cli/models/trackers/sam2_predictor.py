@@ -8,7 +8,7 @@ sam2: import this module only when the tracker is used.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,6 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
-
-MAX_CACHED_FEATURES = 4
-"""Frames whose image features are kept: 17 MB each at 1024 pixels. Prompts and the passes that start at
-them come back to a frame soon or not at all."""
 
 State = dict[str, Any]
 
@@ -44,25 +40,57 @@ class LazyFrames:
         return (tensor - torch.tensor(IMAGE_MEAN)[:, None, None]) / torch.tensor(IMAGE_STD)[:, None, None]
 
 
+class SharedFeatures:
+    """Image features of a scene's last frames, by frame index; sessions on the scene share them.
+
+    Args:
+        max_frames: Frames kept; the prompts and the two passes of one session alone need 4.
+    """
+
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames = max_frames
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, frame_index: int) -> Any | None:
+        """The features, or None."""
+        return self._kept.get(frame_index)
+
+    def put(self, frame_index: int, features: Any) -> None:
+        """Keep features as the latest; the oldest go."""
+        self._kept[frame_index] = features
+        self._kept.move_to_end(frame_index)
+        while len(self._kept) > self.max_frames:
+            self._kept.popitem(last=False)
+
+
 class StreamingPredictor(SAM2VideoPredictor):
     """Adds a state over lazy frames, one step of tracking, and the forgetting of old results."""
 
     def new_state(
-        self, read_rgb: Callable[[int], np.ndarray], num_frames: int, size_wh: tuple[int, int]
+        self,
+        read_rgb: Callable[[int], np.ndarray],
+        frame_indices: Sequence[int],
+        size_wh: tuple[int, int],
+        features: SharedFeatures,
     ) -> State:
         """What ``init_state`` makes, but nothing is read yet.
 
         Args:
-            read_rgb: (H, W, 3) uint8 of the frame at a position, 0 to ``num_frames - 1``.
-            num_frames: Length of the video.
+            read_rgb: (H, W, 3) uint8 of a frame index.
+            frame_indices: Frames of the video, in order.
             size_wh: Size of its frames.
+            features: Of these frames' scene and this model.
 
         Returns:
             A state for the predictor's methods.
         """
         return {
-            "images": LazyFrames(read_rgb, num_frames, self.image_size),
-            "num_frames": num_frames,
+            "images": LazyFrames(lambda at: read_rgb(frame_indices[at]), len(frame_indices), self.image_size),
+            "num_frames": len(frame_indices),
+            "frame_indices": list(frame_indices),
             "offload_video_to_cpu": True,
             "offload_state_to_cpu": False,
             "video_height": size_wh[1],
@@ -72,7 +100,7 @@ class StreamingPredictor(SAM2VideoPredictor):
             "point_inputs_per_obj": {},
             "mask_inputs_per_obj": {},
             "cached_features": {},
-            "recent_features": OrderedDict(),
+            "shared_features": features,
             "constants": {},
             "obj_id_to_idx": OrderedDict(),
             "obj_idx_to_id": OrderedDict(),
@@ -128,14 +156,11 @@ class StreamingPredictor(SAM2VideoPredictor):
                         del results[old]
 
     def _get_image_feature(self, inference_state: State, frame_idx: int, batch_size: int):
-        """As the stock one, which keeps one frame, but with the last few."""
-        recent = inference_state["recent_features"]
-        known = recent.get(frame_idx)
+        """As the stock one, which keeps one frame, but shared by the sessions of a scene."""
+        shared, frame_index = inference_state["shared_features"], inference_state["frame_indices"][frame_idx]
+        known = shared.get(frame_index)
         inference_state["cached_features"] = {} if known is None else {frame_idx: known}
         features = super()._get_image_feature(inference_state, frame_idx, batch_size)
-        recent[frame_idx] = inference_state["cached_features"][frame_idx]
-        recent.move_to_end(frame_idx)
-        while len(recent) > MAX_CACHED_FEATURES:
-            recent.popitem(last=False)
+        shared.put(frame_index, inference_state["cached_features"][frame_idx])
         inference_state["cached_features"] = {}
         return features

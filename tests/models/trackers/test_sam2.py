@@ -1,6 +1,8 @@
 """The sam2 tracker through the package's real code, with random weights: shapes, order, memory, errors."""
 
 import logging
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,7 +52,8 @@ def test_frames_are_positions_in_the_session_not_in_the_capture(tracker, scene):
     assert session.frame_indices == [4, 11, 20]
 
 
-def test_stored_results_do_not_grow_with_the_video(tracker, scene):
+def test_stored_results_do_not_grow_with_the_video(tracker, scene, monkeypatch):
+    monkeypatch.setattr(tracker, "shared_frames", 4)
     session = tracker.open(scene, range(30))
     session.add(1, 4, box_xyxy_px=BOX)
     session.add(2, 6, box_xyxy_px=BOX)
@@ -58,11 +61,33 @@ def test_stored_results_do_not_grow_with_the_video(tracker, scene):
     for _ in session:
         outputs = session.state["output_dict_per_obj"]
         kept.append(max(len(per_object["non_cond_frame_outputs"]) for per_object in outputs.values()))
-        features.append(len(session.state["recent_features"]))
+        features.append(len(session.state["shared_features"]))
     bound = session.model.num_remembered
     assert bound < 30 - 6
     assert max(kept) == bound + 1
     assert max(features) <= 4
+
+
+def test_queries_of_a_scene_share_image_features_and_their_masks_stay_the_same(tracker, scene, monkeypatch):
+    encoded = []
+    encode = type(tracker.model).forward_image
+    monkeypatch.setattr(
+        type(tracker.model), "forward_image", lambda self, image: encoded.append(1) or encode(self, image)
+    )
+
+    def track(frame_indices, at):
+        session = tracker.open(scene, frame_indices)
+        session.add(1, at, box_xyxy_px=BOX)
+        return [(index, objects[1][0].counts.tolist()) for index, objects in session]
+
+    alone = track(range(4, 12), 8)
+    assert len(encoded) == 8
+    assert track(range(2, 10), 3) != alone
+    assert len(encoded) == 10  # frames 2 and 3 are new
+    assert track(range(4, 12), 8) == alone
+    assert len(encoded) == 10
+    tracker.open(replace(scene, reader=copy(scene.reader)), range(4, 12)).add(1, 8, box_xyxy_px=BOX)
+    assert len(encoded) == 11  # another scene's frames are others
 
 
 def test_forgetting_changes_no_prediction(tracker, scene, monkeypatch):
