@@ -52,9 +52,9 @@ def test_on_a_terminal_the_table_is_drawn_anew_in_place(monkeypatch, ci):
     from rich.console import Console
 
     screen = io.StringIO()
-    monkeypatch.setattr(
-        output, "_stderr", Console(file=screen, force_terminal=True, width=80, highlight=False)
-    )
+    console = Console(file=screen, force_terminal=True, width=80, highlight=False)
+    monkeypatch.setattr(output, "_console", lambda: console)
+    monkeypatch.setattr(output, "_on_terminal", lambda: True)
     monkeypatch.delenv("CI", raising=False)
     if ci:
         monkeypatch.setenv("CI", "1")

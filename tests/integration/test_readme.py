@@ -16,7 +16,6 @@ import pytest
 
 from scene_r1_cli.data.rooms import RoomOptions, make_room
 from scene_r1_cli.run_dir import RunDir
-from tests import captures
 from tests.pages import write_evaluation
 
 pytestmark = pytest.mark.integration
@@ -50,23 +49,31 @@ def by_words(table, words, default):
     return next((value for start, value in table.items() if text.startswith(start)), default)
 
 
+def scannet_scene(root):
+    """Write scene0011_00, a scene of ScanNet's val split, from a room; returns a row of ScanRefer."""
+    options = RoomOptions(fps=4, duration_s=6, color_size_wh=(160, 120), depth_size_wh=(160, 120))
+    made = make_room(9000, root / "made_too", options).path
+    rows = json.loads((made / "annotations" / "rooms.json").read_text())["scanrefer"]
+    scan = root / "scannet" / "scans" / "scene0011_00"
+    scan.mkdir(parents=True)
+    for path in made.glob("scene9000_00*"):
+        path.rename(scan / path.name.replace("scene9000_00", "scene0011_00"))
+    return rows[0] | {"scene_id": "scene0011_00"}
+
+
 @pytest.fixture
 def folder(tmp_path):
     """What a reader has: a capture, a ScanNet folder, ScanRefer's file, some runs, the configurations."""
     options = RoomOptions(fps=3, duration_s=45, color_size_wh=(640, 480), depth_size_wh=(160, 120))
     os.rename(make_room(9000, tmp_path / "made", options).path, tmp_path / "my_capture")
-    scan = tmp_path / "scannet" / "scans" / "scene0011_00"
-    scan.mkdir(parents=True)
-    captures.write_test_sens(scan / "scene0011_00.sens")
-    (scan / "scene0011_00.txt").write_text("axisAlignment = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n")
-    row = {"scene_id": "scene0011_00", "object_id": "1", "object_name": "chair", "ann_id": "0"}
-    row |= {"description": "the chair by the window", "token": ["the", "chair"]}
+    row = scannet_scene(tmp_path)
     (tmp_path / "ScanRefer_filtered_val.json").write_text(json.dumps([row]))
     for name in ("one", "other"):
         run = RunDir(tmp_path / "runs" / name)
         run.start("evaluate", {}, [])
         box = {"center_m": [0, 0, 0], "size_m": [1, 1, 1], "score": 1.0}
-        run.append_prediction({"scene_id": "scene0011_00", "object_id": "1", "ann_id": "0", "box3d": box})
+        named = {name: row[name] for name in ("scene_id", "object_id", "ann_id")}
+        run.append_prediction(named | {"box3d": box})
     write_evaluation(RunDir(tmp_path / "runs" / "val"), 12)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
