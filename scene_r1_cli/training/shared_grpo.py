@@ -6,7 +6,7 @@ completion's first token is predicted by the prompt's last one, which every comp
 In sampling, the prompt is prefilled once. Log-probabilities and gradients are those of stock TRL (tested).
 
 The hooks used are ``_prepare_inputs``, ``_get_per_token_logps_and_entropies``, ``_generate_single_turn`` and
-``_generate_and_score_completions`` of TRL 1.15 and 1.16; before, its models took no shifted labels. TRL's
+``_generate_and_score_completions`` of TRL 1.16, the one version allowed: they change between versions. TRL's
 sampler gives a process whole groups, as long as its rows between two generations are a multiple of a group.
 TRL then shuffles the rows, which ``_prepare_inputs`` here does not: prompts are drawn at random anyway.
 """
