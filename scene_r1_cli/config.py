@@ -181,7 +181,7 @@ class LiftingConfig(StrictModel):
     )
     contact: bool = Field(
         default=True,
-        description="Let the box end at what the object stands or hangs on: floor, shelf, wall.",
+        description="Let the box end at the floor, table or shelf that the object stands on.",
     )
     flatten_m: float = Field(
         default=0.04,

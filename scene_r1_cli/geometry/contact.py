@@ -1,4 +1,4 @@
-"""Where an object ends that something carries: at the floor it stands on, at the wall a picture hangs on."""
+"""Where an object stands: cameras seldom see a bottom, and the rim of a mask spills over the floor below."""
 
 from __future__ import annotations
 
@@ -60,51 +60,3 @@ def support_height(points_m: np.ndarray, upward_m: np.ndarray) -> float | None:
         return None
     support = float(np.median(samples[:, 2]))
     return support if abs(support - bottom) < MAX_CHANGE * height else None
-
-
-FLAT_M = 0.1
-"""A flat object's points lie in a slab of at most this thickness: noise, and drift. Its sides are longer."""
-
-FLAT_RATIO = 4.0
-"""A flat object is this many times as wide as thick, along both of its other directions."""
-
-BACKING_NEARBY_M = 0.15
-"""What a flat object lies on must have been seen this close beside it."""
-
-BACKING_REACH_M = 0.08
-"""The thickest flat object."""
-
-
-def flat_normal(points_m: np.ndarray) -> np.ndarray | None:
-    """(3,) unit normal of a flat object; None if (N >= 1, 3) points are not flat."""
-    center = np.median(points_m, axis=0)
-    spread = points_m - center
-    _, directions = np.linalg.eigh(spread.T @ spread)
-    extent = np.ptp(np.quantile(spread @ directions, [0.05, 0.95], axis=0), axis=0)
-    width = min(extent[1], extent[2])
-    if extent[0] > FLAT_M or width < max(FLAT_M, extent[0] * FLAT_RATIO):
-        return None
-    return directions[:, 0]
-
-
-def backing_offset(points_m: np.ndarray, normal: np.ndarray, parallel_m: np.ndarray) -> float | None:
-    """How far from a flat object's points the wall, table or floor lies that it is on.
-
-    Args:
-        points_m: (N >= 1, 3) of the object's face.
-        normal: (3,) unit.
-        parallel_m: (M, 3) samples around the object whose surface faces along the normal.
-
-    Returns:
-        Metres from the median point along ``normal``; None if nothing was seen close by.
-    """
-    if not len(parallel_m):
-        return None
-    center = np.median(points_m, axis=0)
-    along = (parallel_m - center) @ normal
-    sideways = np.linalg.svd(normal[None])[2][1:]
-    low, high = np.quantile((points_m - center) @ sideways.T, [0.01, 0.99], axis=0)
-    beside = (parallel_m - center) @ sideways.T
-    near = ((beside > low - BACKING_NEARBY_M) & (beside < high + BACKING_NEARBY_M)).all(axis=1)
-    offsets = along[near & (np.abs(along) < BACKING_REACH_M)]
-    return float(np.median(offsets)) if len(offsets) >= MIN_SAMPLES else None

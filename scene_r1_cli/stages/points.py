@@ -13,7 +13,7 @@ from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.geometry.cluster import crowded, main_parts
 from scene_r1_cli.geometry.voxels import VoxelGrid, mean_per_voxel, voxelize
 from scene_r1_cli.lifting.colors import color_points
-from scene_r1_cli.lifting.contacts import contact_points
+from scene_r1_cli.lifting.contacts import support_under
 from scene_r1_cli.lifting.surroundings import (
     Surroundings,
     sample_around,
@@ -47,7 +47,7 @@ def lift_points(
     Each mask is carried to the depth grid through both cameras and eroded at its rim and at depth jumps;
     points are fused on a grid; a voxel stays if the views that see it agree that it is the object, and if
     the masks cover enough of the superpoint it lies on; outliers and stray parts are dropped; the object ends
-    at what carries it. Every step has its switch in ``LiftingConfig``.
+    at what it stands on. Every step has its switch in ``LiftingConfig``.
 
     Args:
         scene: The capture.
@@ -123,10 +123,13 @@ def fuse_views(
             "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
         )
     points_m, counts = means[keep], view_counts[keep]
-    if not config.contact or around is None:
+    support_m = support_under(around, points_m) if config.contact and around is not None else None
+    if support_m is None:
         return points_m, counts
-    stays, end_m = contact_points(around, points_m)
-    return np.concatenate([points_m[stays], end_m]), np.append(counts[stays], np.zeros(len(end_m), np.int32))
+    # What lies below is the floor; where the object ends above it, a camera could not look underneath.
+    stays = points_m[:, 2] >= support_m
+    end_m = np.append(np.median(points_m[:, :2], axis=0), support_m)[None].astype(np.float32)
+    return np.concatenate([points_m[stays], end_m]), np.append(counts[stays], np.int32(0))
 
 
 def agreed(seen: np.ndarray, inside: np.ndarray, empty: np.ndarray, min_share: float) -> np.ndarray:

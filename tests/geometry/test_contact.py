@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.geometry.contact import (
-    BACKING_REACH_M,
-    MIN_HEIGHT_M,
-    REACH_DOWN_M,
-    REACH_UP_M,
-    backing_offset,
-    flat_normal,
-    support_height,
-)
+from scene_r1_cli.geometry.contact import MIN_HEIGHT_M, REACH_DOWN_M, REACH_UP_M, support_height
 
 
 def block(bottom, top, low=0.0, high=0.5, step=0.02):
@@ -65,40 +57,3 @@ def test_a_flat_thing_is_not_stood_on_the_floor_it_lies_on():
 
 def test_no_points_stand_nowhere():
     assert support_height(np.zeros((0, 3)), ground()) is None
-
-
-def plate(thick=0.0, seed=0):
-    """A plate of 1.0 x 0.6 m at z = 0.02, its points spread by ``thick`` about it."""
-    points = ground(0.02, 0.0, 1.0, 0.02) * (1, 0.6, 1)
-    return points + np.random.default_rng(seed).uniform(-thick, thick, (len(points), 1)) * (0, 0, 1)
-
-
-@pytest.mark.parametrize(
-    "turn", [np.eye(3), np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])], ids=["rug", "picture"]
-)
-def test_a_plate_is_flat_along_its_normal_and_a_block_is_not(turn):
-    normal = flat_normal(plate(0.02) @ turn.T)
-    assert abs(normal @ turn[:, 2]) > 0.99
-    assert flat_normal(block(0.0, 0.5)) is None
-    assert flat_normal(plate(0.12)) is None, "as thick as this is no sheet"
-
-
-def test_a_line_is_not_flat():
-    assert flat_normal(np.arange(100)[:, None] * [0.01, 0, 0]) is None
-    assert flat_normal(np.zeros((1, 3))) is None
-
-
-def test_a_plate_lies_on_what_is_beside_it():
-    floor = ground(0.0, -0.3, 1.3)
-    up = np.array([0.0, 0, 1])
-    assert backing_offset(plate(), up, floor) == pytest.approx(-0.02)
-    assert backing_offset(plate(), -up, floor) == pytest.approx(0.02)
-
-
-@pytest.mark.parametrize(
-    "others",
-    [ground(-2 * BACKING_REACH_M, -0.3, 1.3), ground(0.0, 2.0, 3.0), ground()[:10], np.zeros((0, 3))],
-    ids=["too far below", "elsewhere", "too few", "nothing"],
-)
-def test_what_is_not_close_by_carries_no_plate(others):
-    assert backing_offset(plate(), np.array([0.0, 0, 1]), others) is None
