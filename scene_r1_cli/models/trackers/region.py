@@ -18,6 +18,11 @@ RING = 0.4
 """How far around the box, relative to its size, the surroundings are modelled."""
 
 
+MAX_VOXELS = 14_000
+"""Voxels of a region; more mean that noise spreads the surface over several layers, or that the region is
+wide, and coarser cells show the object as well and in less time."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A box or a mask on one frame, in the colour image."""
@@ -165,7 +170,12 @@ def fuse_region(scene: Scene, views: Sequence[DepthView], region: Region) -> Fus
         )
         surfels.append(kept)
         colors.append(_colors_at(scene, view.frame_index, kept.points_m))
-    return fuse_surface(surfels, colors, voxel_m) if surfels else None
+    if not surfels:
+        return None
+    surface = fuse_surface(surfels, colors, voxel_m)
+    if len(surface.counts) <= MAX_VOXELS:
+        return surface
+    return fuse_surface(surfels, colors, voxel_m * min(2.0, (len(surface.counts) / MAX_VOXELS) ** 0.5))
 
 
 def in_prompt(prompt: Prompt, pixels_xy: np.ndarray) -> np.ndarray:

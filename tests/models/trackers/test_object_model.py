@@ -19,7 +19,7 @@ def patch(x_m: float, z_m: float, width: int, height: int, y_m: float = 1.0) -> 
     return np.stack([x_m + VOXEL_M * across.ravel(), distance, z_m + VOXEL_M * up.ravel()], axis=1) + 0.001
 
 
-def surface_of(points: np.ndarray, colors_rgb=128.0) -> FusedSurface:
+def surface_of(points: np.ndarray, colors_rgb: float | np.ndarray = 128.0) -> FusedSurface:
     """A surface facing the camera; one voxel per point, in the points' order of voxels."""
     grid, voxel = voxelize(points, VOXEL_M)
     assert len(grid) == len(points)
