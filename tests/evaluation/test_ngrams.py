@@ -20,6 +20,7 @@ def java():
         pytest.skip("there is no Java")
 
 
+@pytest.mark.integration  # METEOR's tables take ten seconds to load
 @pytest.mark.usefixtures("java")
 def test_figures_are_those_worked_out_by_hand():
     """Case and punctuation do not count, and an empty answer shifts no other."""
