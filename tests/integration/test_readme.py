@@ -72,8 +72,8 @@ def folder(tmp_path):
         run = RunDir(tmp_path / "runs" / name)
         run.start("evaluate", {}, [])
         box = {"center_m": [0, 0, 0], "size_m": [1, 1, 1], "score": 1.0}
-        named = {name: row[name] for name in ("scene_id", "object_id", "ann_id")}
-        run.append_prediction(named | {"box3d": box})
+        query_id = f"{row['object_id']}_{row['ann_id']}"
+        run.append_prediction({"scene_id": "scene0011_00", "query_id": query_id, "box3d": box})
     write_evaluation(RunDir(tmp_path / "runs" / "val"), 12)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
