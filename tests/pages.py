@@ -1,5 +1,7 @@
 """Reports made without a model, for tests of pages."""
 
+import numpy as np
+
 from scene_r1_cli.data.labels import Label
 from scene_r1_cli.evaluation.items import Item, ItemSet
 from scene_r1_cli.evaluation.predictions import match
@@ -19,7 +21,7 @@ HOSTILE = [
 
 def write_evaluation(run, count):
     """The page of ``count`` grounded queries, a third right, some hostile; returns its path."""
-    truth = aabb_from_bounds([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    truth = aabb_from_bounds(np.zeros(3), np.ones(3))
     items, rows = [], []
     for number in range(count):
         text = HOSTILE[number] if number < len(HOSTILE) else f"the chair number {number}"
