@@ -48,10 +48,13 @@ def rooms(
     }
     room_options = RoomOptions(**{name: value for name, value in given.items() if value is not None})
     # One room is counted by its frames, several by the room.
-    showing = output.progress_bar("rooms", count) if count > 1 else output.stage_status("making a room")
-    with output.going_on(resume=False), showing as update:
-        progress = update if count > 1 else None
-        summaries = make_rooms(out, split, count, room_options, progress)
+    with output.going_on(resume=False):
+        if count > 1:
+            with output.progress_bar("rooms", count) as update:
+                summaries = make_rooms(out, split, count, room_options, update)
+        else:
+            with output.stage_status("making a room"):
+                summaries = make_rooms(out, split, count, room_options)
     if as_json:
         output.print_json(
             {

@@ -200,9 +200,9 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run, capture, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def commands(group=None, words=()):
+def commands(group: Any = None, words=()):
     """Words and object of every command, those of sub-groups too."""
-    group: Any = group or typer.main.get_command(app)
+    group = group or typer.main.get_command(app)
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*words, name))

@@ -1,6 +1,7 @@
 """Many processes: launch files that accelerate reads, and groups that stay on one device."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ def test_accelerate_reads_every_launch_file(path, monkeypatch):
     """Unknown keys are refused by accelerate itself; the plugins are made from what it passes on."""
     from accelerate.commands.config.config_args import load_config_from_file
 
-    config = load_config_from_file(str(path))
+    config: Any = load_config_from_file(str(path))
     assert config.num_processes == {"cpu": 1, "one-gpu": 1, "zero3": 8, "fsdp2": 8}[path.stem]
     if path.stem == "fsdp2":
         from accelerate import FullyShardedDataParallelPlugin
