@@ -208,10 +208,18 @@ ray.shutdown()
 cluster.shutdown()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        cwd=tmp_path,
+        # A busy machine takes longer than Ray's 30 s to start a node.
+        env=os.environ | {"RAY_raylet_start_wait_time_s": "120"},
     )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("[")] or [done.stderr]
-    code, when_killed, alive, out, err = json.loads(line)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert lines, done.stderr
+    code, when_killed, alive, out, err = json.loads(lines[0])
     assert code == 0, err
     assert alive == 1
     rows = rows_of(tmp_path / "run")
