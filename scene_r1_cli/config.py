@@ -6,9 +6,9 @@ times seconds, pixels those of the image named in the field.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from scene_r1_cli.strict_model import StrictModel
 
@@ -123,7 +123,10 @@ class TrackerConfig(StrictModel):
 class SurfaceConfig(StrictModel):
     """The surface of the whole scene, cut into superpoints, which masks are weighed on."""
 
-    use: Literal["auto", "fused", "off"] = Field(
+    # YAML reads a bare `off` as false.
+    use: Annotated[
+        Literal["auto", "fused", "off"], BeforeValidator(lambda given: "off" if given is False else given)
+    ] = Field(
         default="auto",
         description="auto: the data set's own mesh and segments, else fused from the depth images; fused: "
         "always fused; off: lift without.",

@@ -146,3 +146,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
     ]:
         with pytest.raises(ConfigError, match=message):
             load_config(files=[path])
+
+
+def test_off_is_a_word_although_yaml_reads_it_as_false():
+    assert load_config(sets=["surface.use=off"]).surface.use == "off"
