@@ -12,6 +12,7 @@ from torch import nn
 
 from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.geometry.intervals import interval_iou
+from scene_r1_cli.models.branch_attention import use_branches
 from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.training.looking import LOOK_LAYER, look_loss
@@ -130,6 +131,7 @@ def packed_states(
     model: Any, rows: list[PackedRow], live: bool
 ) -> tuple[Batch, torch.Tensor, tuple[torch.Tensor, ...]]:
     """The batch that some rows make, and its (B, L, hidden) states: the last, and the input of each layer."""
+    use_branches(model)
     batch = collate([packed.row for packed in rows], model.config.text_config.pad_token_id)
     features = torch.cat([_features(model, packed, live) for packed in rows])
     embeds = model.get_input_embeddings()(batch.ids)
@@ -137,7 +139,7 @@ def packed_states(
     output = model.model.language_model(
         inputs_embeds=embeds,
         position_ids=batch.positions,
-        attention_mask=batch.mask,
+        branches=batch.branches,
         use_cache=False,
         output_hidden_states=True,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from scene_r1_cli.models.branch_attention import Branches
 from scene_r1_cli.models.pocket.tokens import coordinate_texts, time_texts
 from scene_r1_cli.models.vlm import time_text
 
@@ -115,6 +116,7 @@ class Batch:
         positions: (3, B, L) int64.
         branch: (B, L) int64, ``FRAME`` for frames and 1, 2, ... for questions.
         mask: (B, 1, L, L) bool, True where a token may look.
+        branches: The same for ``branch_attention``.
         is_image: (B, L) bool.
         learned: (M, 2) int64 row and place of each token to learn.
         is_answer: (M,) bool.
@@ -125,6 +127,7 @@ class Batch:
     positions: torch.Tensor
     branch: torch.Tensor
     mask: torch.Tensor
+    branches: tuple[Branches, ...]
     is_image: torch.Tensor
     learned: torch.Tensor
     is_answer: torch.Tensor
@@ -153,11 +156,17 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
         positions=torch.from_numpy(positions),
         branch=branch,
         mask=mask[:, None],
+        branches=tuple(_branches(row.branch) for row in rows),
         is_image=padded("is_image", 0).bool(),
         learned=is_reply.nonzero(),
         is_answer=padded("is_answer", 0).bool()[is_reply],
         is_thought=padded("is_thought", 0).bool()[is_reply],
     )
+
+
+def _branches(branch: np.ndarray) -> Branches:
+    counts = np.bincount(branch).tolist()
+    return Branches(counts[FRAME], tuple(counts[FRAME + 1 :]))
 
 
 class SoftNumbers:

@@ -24,6 +24,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
 from scene_r1_cli.config import SamplingConfig
+from scene_r1_cli.models.branch_attention import Branches, use_branches
 from scene_r1_cli.models.shared_prefix import Group, generate_groups
 from scene_r1_cli.training.once import each_image_once
 
@@ -42,7 +43,7 @@ class PackedGroup:
         input_ids: (1, L) prompt without its last token, then per completion that token and the completion
             without its last token.
         labels: (1, L) the token that each position predicts; -100 in the prompt.
-        visible: (1, 1, L, L) bool, what each position (row) may attend to.
+        branches: What each position may attend to: the prompt without its last token, and itself.
         segment_positions: (L - P + 1,) how far behind the prompt's last token each later token lies, where P
             is the prompt's length.
         lengths: Tokens of each completion.
@@ -50,7 +51,7 @@ class PackedGroup:
 
     input_ids: torch.Tensor
     labels: torch.Tensor
-    visible: torch.Tensor
+    branches: Branches
     segment_positions: torch.Tensor
     lengths: tuple[int, ...]
 
@@ -59,22 +60,17 @@ def pack_group(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> Pac
     """Pack a prompt (P,) and its completions, each (C >= 1,)."""
     shared = prompt[:-1]
     pieces, labels, positions = [shared], [torch.full_like(shared, IGNORED)], []
-    segment = [torch.zeros_like(shared)]
-    for number, completion in enumerate(completions, start=1):
+    for completion in completions:
         pieces.append(torch.cat([prompt[-1:], completion[:-1]]))
         labels.append(completion)
         positions.append(torch.arange(len(completion), device=prompt.device))
-        segment.append(torch.full_like(completion, number))
-    segments = torch.cat(segment)
-    order = torch.arange(len(segments), device=prompt.device)
-    is_before = order[:, None] >= order[None, :]
-    visible = is_before & ((segments[None, :] == 0) | (segments[:, None] == segments[None, :]))
+    lengths = tuple(len(completion) for completion in completions)
     return PackedGroup(
         torch.cat(pieces)[None],
         torch.cat(labels)[None],
-        visible[None, None],
+        Branches(len(shared), lengths),
         torch.cat(positions),
-        tuple(len(completion) for completion in completions),
+        lengths,
     )
 
 
@@ -171,6 +167,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         grids: torch.Tensor,
     ) -> Any:
         inner = _inner(self.accelerator.unwrap_model(model))
+        use_branches(inner)
         types = self._types_of(prompt)
         positions, _ = inner.model.get_rope_index(
             prompt[None], mm_token_type_ids=types[None], image_grid_thw=grids
@@ -180,7 +177,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         with self.accelerator.autocast():
             return model(
                 input_ids=packed.input_ids,
-                attention_mask=packed.visible,
+                branches=[packed.branches],
                 position_ids=torch.cat([positions[:, :, :-1], later], dim=2),
                 pixel_values=pixel_values,
                 image_grid_thw=grids,

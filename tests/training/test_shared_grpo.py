@@ -11,18 +11,12 @@ from scene_r1_cli.training.shared_grpo import pack_group
 from tests.tiny_models import save_tiny_vlm
 
 
-def test_a_completion_sees_the_prompt_and_itself_only():
+def test_a_group_is_the_prompt_and_then_each_completion_behind_the_prompts_last_token():
     packed = pack_group(torch.tensor([1, 2, 3]), [torch.tensor([4, 5]), torch.tensor([6])])
     assert packed.input_ids.tolist() == [[1, 2, 3, 4, 3]]
     assert packed.labels.tolist() == [[-100, -100, 4, 5, 6]]
     assert packed.segment_positions.tolist() == [0, 1, 0]
-    assert packed.visible[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 0],
-        [1, 1, 0, 0, 1],
-    ]
+    assert packed.branches == (2, (2, 1))
 
 
 def trainer_of(cls, folder, lora=None, **more):

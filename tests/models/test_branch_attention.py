@@ -1,0 +1,49 @@
+"""Branches attend as a mask over the whole sequence would have them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from scene_r1_cli.models.branch_attention import Branches, attend
+
+LAYOUTS = [Branches(7, (3, 5, 1)), Branches(11, (4,)), Branches(6, ()), Branches(1, (2, 2, 2, 2))]
+
+
+def masked(query, key, value, layouts):
+    """The same by one mask a row; padding gives zero."""
+    length = query.shape[2]
+    rows = []
+    for row, layout in enumerate(layouts):
+        branch = torch.full((length,), -1)
+        branch[: layout.shared] = 0
+        at = layout.shared
+        for number, own in enumerate(layout.lengths, start=1):
+            branch[at : at + own] = number
+            at += own
+        visible = torch.tril((branch[:, None] == branch) | (branch == 0))
+        repeated = (states[row].repeat_interleave(2, dim=0) for states in (key, value))
+        whole = scaled_dot_product_attention(query[row], *repeated, attn_mask=visible, scale=0.3)
+        rows.append((whole * (branch >= 0)[:, None]).transpose(0, 1))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("layouts", [LAYOUTS, LAYOUTS[:1], LAYOUTS[2:3]])
+def test_outputs_and_gradients_are_those_of_a_mask(layouts):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(len(layouts), heads, 18, 8) for heads in (4, 2, 2)]
+    inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    results = []
+    for function in (
+        lambda *states: attend(
+            SimpleNamespace(num_key_value_groups=2), *states, None, scaling=0.3, branches=layouts
+        )[0],
+        lambda *states: masked(*states, layouts),
+    ):
+        states = [part.clone().requires_grad_() for part in inputs]
+        output = function(*states)
+        output.square().sum().backward()
+        results.append([output.detach(), *(part.grad for part in states)])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=1e-10)
