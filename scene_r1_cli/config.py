@@ -186,10 +186,19 @@ class LiftingConfig(StrictModel):
         default=True,
         description="Let the box end at the floor, table or shelf that the object stands on.",
     )
+    flat_objects: bool = Field(
+        default=True,
+        description="Let a picture, rug or board be its face, and end at what it hangs or lies on.",
+    )
     flatten_m: float = Field(
         default=0.04,
         ge=0,
         description="Layer at each side in which a flat face's noisy points are averaged; 0 is off.",
+    )
+    thin_m: float = Field(
+        default=0.2,
+        ge=0,
+        description="On a side shorter than this, points count by the views that measured them; 0 is off.",
     )
     trim: float = Field(
         default=0.002, ge=0, lt=0.5, description="Share of the points cut from each end of a side."

@@ -69,6 +69,39 @@ def _face_depth(depths_m: np.ndarray, layer_m: float) -> float:
     return max(0.0, float(np.median(first)))
 
 
+def thin_bounds(
+    points_m: np.ndarray,
+    weights: np.ndarray,
+    low_m: np.ndarray,
+    high_m: np.ndarray,
+    trim: float,
+    thin_m: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of which those of thin sides leave ``trim`` of the weight outside, instead of the points.
+
+    Noise puts many points that few views measured far in front of a curtain and behind it: on a side that is
+    not much longer than the noise they are as many as the others.
+
+    Args:
+        points_m: (N >= 1, D).
+        weights: (N,) > 0 views that measured each point.
+        low_m: (D,) bounds so far.
+        high_m: Likewise.
+        trim: See ``trimmed_bounds``.
+        thin_m: Sides this long and longer are left as they are, and those of length 0.
+
+    Returns:
+        (D,) low and (D,) high float64.
+    """
+    low, high = low_m.copy(), high_m.copy()
+    for axis in np.flatnonzero((high > low) & (high - low < thin_m)).tolist():
+        order = np.argsort(points_m[:, axis])
+        reached = np.cumsum(weights[order], dtype=np.float64)
+        at = np.searchsorted(reached, np.array([trim, 1 - trim]) * reached[-1])
+        low[axis], high[axis] = points_m[order[np.minimum(at, len(order) - 1)], axis]
+    return low, high
+
+
 def at_least(low_m: np.ndarray, high_m: np.ndarray, min_size_m: float) -> tuple[np.ndarray, np.ndarray]:
     """Bounds widened about their middle so that no side is shorter than ``min_size_m``."""
     missing = np.clip(min_size_m - (high_m - low_m), 0, None) / 2
@@ -100,10 +133,13 @@ def min_area_yaw(points_xy: np.ndarray) -> float:
 
 def turned_box(
     points_m: np.ndarray,
+    weights: np.ndarray,
     inferred_m: np.ndarray,
     yaw_rad: float,
+    *,
     trim: float,
     layer_m: float,
+    thin_m: float,
     min_size_m: float,
     score: float,
 ) -> Box3D:
@@ -111,10 +147,12 @@ def turned_box(
 
     Args:
         points_m: (N >= 1, 3) measured.
+        weights: (N,) views that measured each point.
         inferred_m: (M, 3) that the box must hold as they are: where the object meets what it stands on.
         yaw_rad: Rotation about +z from world x to the box's x.
         trim: See ``trimmed_bounds``.
         layer_m: See ``face_bounds``.
+        thin_m: See ``thin_bounds``.
         min_size_m: Least length of a side.
         score: Stored in the box.
 
@@ -123,7 +161,8 @@ def turned_box(
     """
     world_from_box = rotation_about_z(yaw_rad)
     rotation = world_from_box[:3, :3]
-    low, high = face_bounds(points_m @ rotation, trim, layer_m)
+    turned = points_m @ rotation
+    low, high = thin_bounds(turned, weights, *face_bounds(turned, trim, layer_m), trim, thin_m)
     if len(inferred_m):
         low = np.minimum(low, (inferred_m @ rotation).min(axis=0))
         high = np.maximum(high, (inferred_m @ rotation).max(axis=0))

@@ -68,9 +68,7 @@ def attend(
         (B, L, heads, D), zero in padding, and None for the weights.
     """
     if branches is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **others
-        )  # pyright: ignore[reportReturnType]
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)  # pyright: ignore[reportReturnType]
     key, value = (repeat_kv(states, module.num_key_value_groups) for states in (key, value))
     rows = zip(query, key, value, branches, strict=True)
     return torch.stack([_attend_row(q, k, v, layout, scaling) for q, k, v, layout in rows]), None
@@ -91,9 +89,7 @@ def _attend_row(
     pieces = [first[0].transpose(0, 1)]
     if lengths:
         places, is_own = _places(layout, query.device)
-        own_query, own_key, own_value = (
-            states[:, places].transpose(0, 1) for states in (query, key, value)
-        )
+        own_query, own_key, own_value = (states[:, places].transpose(0, 1) for states in (query, key, value))
         before = (states[None, :, :shared].expand(len(lengths), -1, -1, -1) for states in (key, value))
         keys, values = (torch.cat(pair, dim=2) for pair in zip(before, (own_key, own_value), strict=True))
         longest = places.shape[1]
@@ -106,7 +102,7 @@ def _attend_row(
 
 
 def _places(layout: Branches, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(G, T) places of the branches' tokens, the last one's repeated up to the longest, and which are real."""
+    """(G, T) places of the branches' tokens, the last repeated up to the longest, and which are real."""
     lengths = torch.tensor(layout.lengths, device=device)
     ends = layout.shared + lengths.cumsum(0)
     step = torch.arange(max(layout.lengths), device=device)

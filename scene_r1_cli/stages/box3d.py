@@ -36,13 +36,24 @@ def fit_boxes(points: PointSet, config: LiftingConfig) -> tuple[Box3D, Box3D]:
     inferred = points.points_world_m[finite & ~measured].astype(np.float64)
     if not len(cloud):
         raise StageFailure("box3d", "there is no finite point to fit a box to")
-    score = confidence(points.view_counts[measured])
+    views = points.view_counts[measured]
+    score = confidence(views)
     # Points that the trimmed box leaves out must not turn it either.
     low, high = trimmed_bounds(cloud, config.trim)
     core = cloud[((cloud >= low) & (cloud <= high)).all(axis=1)]
     yaw_rad = min_area_yaw((core if len(core) else cloud)[:, :2])
     aabb, obb = (
-        turned_box(cloud, inferred, yaw, config.trim, config.flatten_m, config.min_size_m, score)
+        turned_box(
+            cloud,
+            views,
+            inferred,
+            yaw,
+            trim=config.trim,
+            layer_m=config.flatten_m,
+            thin_m=config.thin_m,
+            min_size_m=config.min_size_m,
+            score=score,
+        )
         for yaw in (0.0, yaw_rad)
     )
     return aabb, obb

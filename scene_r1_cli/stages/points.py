@@ -14,6 +14,7 @@ from scene_r1_cli.geometry.cluster import crowded, main_parts
 from scene_r1_cli.geometry.voxels import VoxelGrid, mean_per_voxel, voxelize
 from scene_r1_cli.lifting.colors import color_points
 from scene_r1_cli.lifting.contacts import support_under
+from scene_r1_cli.lifting.flat import find_flat_face
 from scene_r1_cli.lifting.surroundings import (
     Surroundings,
     sample_around,
@@ -46,8 +47,9 @@ def lift_points(
 
     Each mask is carried to the depth grid through both cameras and eroded at its rim and at depth jumps;
     points are fused on a grid; a voxel stays if the views that see it agree that it is the object, and if
-    the masks cover enough of the superpoint it lies on; outliers and stray parts are dropped; the object ends
-    at what it stands on. Every step has its switch in ``LiftingConfig``.
+    the masks cover enough of the superpoint it lies on; outliers and stray parts are dropped; a flat object
+    is its face and ends at what it hangs on, any other ends at what it stands on. Every step has its switch
+    in ``LiftingConfig``.
 
     Args:
         scene: The capture.
@@ -99,7 +101,7 @@ def fuse_views(
     """
     grid, means, count, view_counts = _fuse(views, config)
     around = None
-    use_surface = surface is not None and (config.superpoints or config.contact)
+    use_surface = surface is not None and (config.superpoints or config.contact or config.flat_objects)
     vertices = sample_around(surface, means) if surface is not None and use_surface else NO_VERTICES
     # Voxels and vertices are looked up in one pass over the views.
     places = means if surface is None else np.concatenate([means, surface.vertices_world_m[vertices]])
@@ -123,6 +125,9 @@ def fuse_views(
             "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
         )
     points_m, counts = means[keep], view_counts[keep]
+    if config.flat_objects and (flat := _flattened(scene, views, around, points_m, count[keep])) is not None:
+        face_m, ends_m = flat
+        return np.concatenate([face_m, ends_m]), np.append(counts, np.zeros(len(ends_m), np.int32))
     support_m = support_under(around, points_m) if config.contact and around is not None else None
     if support_m is None:
         return points_m, counts
@@ -130,6 +135,23 @@ def fuse_views(
     stays = points_m[:, 2] >= support_m
     end_m = np.append(np.median(points_m[:, :2], axis=0), support_m)[None].astype(np.float32)
     return np.concatenate([points_m[stays], end_m]), np.append(counts[stays], np.int32(0))
+
+
+def _flattened(
+    scene: Scene,
+    views: Sequence[LiftedView],
+    around: Surroundings | None,
+    points_m: np.ndarray,
+    readings: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(N, 3) points on a flat object's face, and (0 or 1, 3) where it ends behind; None if it is not flat."""
+    cameras_m = np.stack([scene.world_from_depth_camera(view.frame_index)[:3, 3] for view in views])
+    face = find_flat_face(points_m, readings, cameras_m)
+    if face is None:
+        return None
+    face_m = face.flattened(points_m)
+    end_m = None if around is None else face.end_m(face_m, around)
+    return face_m, np.zeros((0, 3), np.float32) if end_m is None else end_m[None].astype(np.float32)
 
 
 def agreed(seen: np.ndarray, inside: np.ndarray, empty: np.ndarray, min_share: float) -> np.ndarray:

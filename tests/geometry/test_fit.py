@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from scene_r1_cli.geometry.boxes import box3d_corners
-from scene_r1_cli.geometry.fit import at_least, face_bounds, min_area_yaw, trimmed_bounds, turned_box
+from scene_r1_cli.geometry.fit import (
+    at_least,
+    face_bounds,
+    min_area_yaw,
+    thin_bounds,
+    trimmed_bounds,
+    turned_box,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +93,35 @@ def test_yaw_without_area(points, expected):
 def test_turned_box_holds_its_points_with_full_lengths():
     points = np.column_stack([rectangle(2.0, 0.5, 30), np.linspace(0, 1.5, 404)])
     points += np.array([3, 4, 0])
-    box = turned_box(points, np.zeros((0, 3)), np.radians(30), 0.0, 0.0, 0.01, 0.7)
+    box = turned_box(
+        points,
+        np.ones(len(points)),
+        np.zeros((0, 3)),
+        np.radians(30),
+        trim=0.0,
+        layer_m=0.0,
+        thin_m=0.0,
+        min_size_m=0.01,
+        score=0.7,
+    )
     np.testing.assert_allclose(box.size_m, [2.0, 0.5, 1.5], atol=1e-9)
     np.testing.assert_allclose(box.center_m, [3, 4, 0.75], atol=1e-9)
     assert box.yaw_rad == pytest.approx(np.radians(30))
     np.testing.assert_allclose(box3d_corners(box).mean(axis=0), box.center_m)
+
+
+def test_on_a_thin_side_points_count_by_their_views():
+    depth = np.concatenate([np.linspace(0, 0.08, 81), [-0.03, 0.12]])
+    points = np.column_stack([np.linspace(0, 1, 83), depth])
+    views = np.array([20] * 81 + [1, 1])
+    low, high = thin_bounds(points, views, points.min(axis=0), points.max(axis=0), 0.002, thin_m=0.2)
+    np.testing.assert_allclose(low, [0, 0], atol=1e-9)
+    np.testing.assert_allclose(high, [1, 0.08], atol=1e-9)
+    even = thin_bounds(points, np.ones(83), points.min(axis=0), points.max(axis=0), 0.002, thin_m=0.2)
+    np.testing.assert_allclose(even, [points.min(axis=0), points.max(axis=0)])
+
+
+def test_a_side_without_length_has_nothing_to_bound():
+    points = np.array([[0.0, 0.0], [1.0, 0.3]])
+    low, high = thin_bounds(points, np.ones(2), np.array([0.0, 0.1]), np.array([1.0, 0.1]), 0.002, 0.2)
+    np.testing.assert_array_equal([low[1], high[1]], [0.1, 0.1])

@@ -179,6 +179,22 @@ def test_a_mask_over_the_whole_wall_gives_a_box_of_the_wall(config):
     assert aabb.size_m[1] > 1.0
 
 
+def test_a_picture_is_its_face_and_ends_at_the_wall_and_the_switch_takes_that_away():
+    degrees = np.linspace(-40, 40, 9)
+    clean = scene_of(PICTURE, (-3.0, 0, 1.35), degrees)
+    rng = np.random.default_rng(0)
+    noisy = {
+        frame.frame_index: clean.read_depth(frame.frame_index) + rng.normal(0, 0.006, (120, 160)).astype("f4")
+        for frame in clean.frames
+    }
+    scene = scene_of(PICTURE, (-3.0, 0, 1.35), degrees, broken_depth=noisy)
+    surface = fuse_scene(scene, SurfaceConfig(min_vertices=10))
+    flat, _ = boxes_of(scene, masks_of(clean), CONFIG, surface)
+    loose, _ = boxes_of(scene, masks_of(clean), LiftingConfig(flat_objects=False), surface)
+    assert flat.size_m[0] == pytest.approx(0.03, abs=0.01)
+    assert iou(flat, PICTURE) > iou(loose, PICTURE) + 0.1
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0], ids=str)
 def test_readings_that_are_no_depth_are_left_out(bad):
     clean = scene_of(BLOCK, (0, 0, 0.25), np.arange(0, 360, 45))
