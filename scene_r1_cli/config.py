@@ -198,7 +198,7 @@ class LiftingConfig(StrictModel):
     thin_m: float = Field(
         default=0.2,
         ge=0,
-        description="On a side shorter than this, points count by the views that measured them; 0 is off.",
+        description="Up to this, across a thin object, points count by the views that saw them; 0 is off.",
     )
     trim: float = Field(
         default=0.002, ge=0, lt=0.5, description="Share of the points cut from each end of a side."

@@ -13,6 +13,10 @@ FACE_RATIO = 2.0
 """Points of the outermost layer, relative to the next one, from which a side is a flat face."""
 
 
+THIN_SHARE = 1 / 3
+"""Of a curtain, door or window, the depth relative to the middle side; a monitor with its foot has more."""
+
+
 def trimmed_bounds(points_m: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray]:
     """Per-axis bounds that leave ``trim`` of the points outside on each side.
 
@@ -77,7 +81,7 @@ def thin_bounds(
     trim: float,
     thin_m: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of which those of thin sides leave ``trim`` of the weight outside, instead of the points.
+    """Bounds of which that of a thin side leaves ``trim`` of the weight outside, instead of the points.
 
     Noise puts many points that few views measured far in front of a curtain and behind it: on a side that is
     not much longer than the noise they are as many as the others.
@@ -85,20 +89,24 @@ def thin_bounds(
     Args:
         points_m: (N >= 1, D).
         weights: (N,) > 0 views that measured each point.
-        low_m: (D,) bounds so far.
+        low_m: (D,) bounds so far; the result is never wider.
         high_m: Likewise.
         trim: See ``trimmed_bounds``.
-        thin_m: Sides this long and longer are left as they are, and those of length 0.
+        thin_m: A side is thin if it is shorter than this and than ``THIN_SHARE`` of the middle one; one of
+            length 0 has nothing to trim.
 
     Returns:
         (D,) low and (D,) high float64.
     """
     low, high = low_m.copy(), high_m.copy()
-    for axis in np.flatnonzero((high > low) & (high - low < thin_m)).tolist():
+    length = high - low
+    thin = (length > 0) & (length < min(thin_m, THIN_SHARE * float(np.median(length))))
+    for axis in np.flatnonzero(thin).tolist():
         order = np.argsort(points_m[:, axis])
         reached = np.cumsum(weights[order], dtype=np.float64)
         at = np.searchsorted(reached, np.array([trim, 1 - trim]) * reached[-1])
-        low[axis], high[axis] = points_m[order[np.minimum(at, len(order) - 1)], axis]
+        first, last = points_m[order[np.minimum(at, len(order) - 1)], axis]
+        low[axis], high[axis] = max(low[axis], first), min(high[axis], last)
     return low, high
 
 

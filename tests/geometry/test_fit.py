@@ -110,18 +110,36 @@ def test_turned_box_holds_its_points_with_full_lengths():
     np.testing.assert_allclose(box3d_corners(box).mean(axis=0), box.center_m)
 
 
-def test_on_a_thin_side_points_count_by_their_views():
-    depth = np.concatenate([np.linspace(0, 0.08, 81), [-0.03, 0.12]])
-    points = np.column_stack([np.linspace(0, 1, 83), depth])
-    views = np.array([20] * 81 + [1, 1])
-    low, high = thin_bounds(points, views, points.min(axis=0), points.max(axis=0), 0.002, thin_m=0.2)
-    np.testing.assert_allclose(low, [0, 0], atol=1e-9)
-    np.testing.assert_allclose(high, [1, 0.08], atol=1e-9)
-    even = thin_bounds(points, np.ones(83), points.min(axis=0), points.max(axis=0), 0.002, thin_m=0.2)
-    np.testing.assert_allclose(even, [points.min(axis=0), points.max(axis=0)])
+CURTAIN_DEPTHS = np.concatenate([np.linspace(0, 0.08, 81), [-0.03, 0.12]])
+CURTAIN = np.column_stack([np.linspace(0, 1, 83), CURTAIN_DEPTHS, np.tile([0, 1.0], 42)[:83]])
+CURTAIN_VIEWS = np.array([20] * 81 + [1, 1])
 
 
-def test_a_side_without_length_has_nothing_to_bound():
-    points = np.array([[0.0, 0.0], [1.0, 0.3]])
-    low, high = thin_bounds(points, np.ones(2), np.array([0.0, 0.1]), np.array([1.0, 0.1]), 0.002, 0.2)
-    np.testing.assert_array_equal([low[1], high[1]], [0.1, 0.1])
+def thin(points, views, thin_m=0.2, trim=0.002):
+    return thin_bounds(points, views, points.min(axis=0), points.max(axis=0), trim, thin_m)
+
+
+def test_across_a_thin_object_points_count_by_their_views():
+    low, high = thin(CURTAIN, CURTAIN_VIEWS)
+    np.testing.assert_allclose(low, [0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(high, [1, 0.08, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("points", "views", "thin_m"),
+    [
+        (CURTAIN, np.ones(83), 0.2),  # all points alike
+        (CURTAIN, CURTAIN_VIEWS, 0.1),  # thicker than that
+        (CURTAIN * [0.3, 1, 0.3], CURTAIN_VIEWS, 0.2),  # a small thing, but no thin one
+    ],
+)
+def test_other_sides_stay_as_they_are(points, views, thin_m):
+    np.testing.assert_allclose(thin(points, views, thin_m), [points.min(axis=0), points.max(axis=0)])
+
+
+def test_thin_bounds_are_never_wider_and_a_side_without_length_has_nothing_to_trim():
+    low, high = np.array([0.0, 0.03, 0.0]), np.array([1.0, 0.05, 1.0])
+    bounds = thin_bounds(CURTAIN, CURTAIN_VIEWS, low, high, 0.002, 0.2)
+    np.testing.assert_allclose(bounds, [low, high])
+    low[1] = high[1] = 0.04
+    np.testing.assert_allclose(thin_bounds(CURTAIN, CURTAIN_VIEWS, low, high, 0.002, 0.2), [low, high])
