@@ -5,7 +5,7 @@ Rows beside it: the same with the label's best 2D box in place of the model's ("
 lifting allow), and a random visible object of the true class with its true box ("random of class": what
 knowing the class alone would give).
 
-    python benchmarks/end_to_end.py --split test --rooms 40 --per-room 6 --out end_to_end.json
+    python -m benchmarks.end_to_end --split test --rooms 40 --per-room 6 --out end_to_end.json
 
 Rooms are made once under --root. Intervals are 95 % bootstrap intervals over scenes.
 """
@@ -17,7 +17,6 @@ import json
 import platform
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.estimates import estimate
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import Label, read_labels
@@ -122,24 +122,6 @@ def _alike(label: Label, labels: list[Label], classes: dict[int, str]) -> list[f
     ]
 
 
-def with_interval(rows: list[Row], value: Callable[[Row], float | None]) -> dict:
-    """Mean of a row's value with a bootstrap interval over scenes."""
-    by_scene: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        number = value(row)
-        if number is not None:
-            by_scene[row.scene_id].append(float(number))
-    sums = np.array([sum(values) for values in by_scene.values()])
-    counts = np.array([len(values) for values in by_scene.values()])
-    draws = np.random.default_rng(0).integers(0, len(sums), size=(10_000, len(sums)))
-    low, high = np.percentile(sums[draws].sum(axis=1) / counts[draws].sum(axis=1), [2.5, 97.5])
-    return {
-        "value": round(float(sums.sum() / counts.sum()), 3),
-        "n": int(counts.sum()),
-        "ci95": [round(float(low), 3), round(float(high), 3)],
-    }
-
-
 METRICS: dict[str, Callable[[Row], float | None]] = {
     "acc_at_0.25": lambda row: float(row.iou >= 0.25),
     "acc_at_0.50": lambda row: float(row.iou >= 0.5),
@@ -177,7 +159,7 @@ def main() -> None:
             rows += job.result()
             done = np.mean([row.iou >= 0.25 for row in rows])
             print(f"{rows[-1].scene_id}: {len(rows)} queries, Acc@0.25 {done:.3f}", flush=True)
-    metrics = {name: with_interval(rows, value) for name, value in METRICS.items()}
+    metrics = {name: estimate(rows, value) for name, value in METRICS.items()}
     for name, metric in metrics.items():
         print(f"{name:30} {metric['value']:.3f} {metric['ci95']} n={metric['n']}")
     print(f"seconds per query: median {statistics.median(row.seconds for row in rows):.2f}")

@@ -30,10 +30,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from benchmarks import lifting_rooms, mask_errors, peer_recipes
+from benchmarks.estimates import estimate
 from benchmarks.one_box import OPTIONS
 from scene_r1_cli.config import LiftingConfig
 from scene_r1_cli.data.rooms import split_seeds
@@ -174,24 +174,10 @@ def summarize(rows: list[Row]) -> list[dict[str, Any]]:
                 "source": source,
                 "method": method,
                 "median_ms": 1000 * statistics.median(seconds) if seconds else None,
-                **{name: with_interval(chosen, value) for name, value in METRICS.items()},
+                **{name: estimate(chosen, value) for name, value in METRICS.items()},
             }
         )
     return entries
-
-
-def with_interval(rows: list[Row], value: Callable[[Row], float]) -> dict[str, Any]:
-    """Mean of a row's value with a 95 % bootstrap interval over scenes."""
-    scenes, scene_of_row = np.unique([row.scene_id for row in rows], return_inverse=True)
-    sums = np.bincount(scene_of_row, weights=[float(value(row)) for row in rows])
-    counts = np.bincount(scene_of_row)
-    draws = np.random.default_rng(0).integers(0, len(scenes), size=(10_000, len(scenes)))
-    low, high = np.percentile(sums[draws].sum(axis=1) / counts[draws].sum(axis=1), [2.5, 97.5])
-    return {
-        "value": float(sums.sum() / counts.sum()),
-        "n": len(rows),
-        "ci95": [float(low), float(high)],
-    }
 
 
 def markdown(entries: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ For every object of held-out rooms that a label points at, its best key frame's 
 geometric tracker and lifting (`--frame --box` of the command line), and the result is compared with the
 object's true box.
 
-    python benchmarks/one_box.py --split test --rooms 24 --out one_box.json
+    python -m benchmarks.one_box --split test --rooms 24 --out one_box.json
 
 Rooms are made once under --root. Intervals are 95 % bootstrap intervals over scenes.
 """
@@ -16,14 +16,13 @@ import json
 import platform
 import statistics
 import time
-from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.estimates import estimate
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import Label, read_labels
@@ -83,19 +82,6 @@ def measure_room(seed: int, root: Path, config: GroundConfig) -> list[Row]:
     return rows
 
 
-def with_interval(rows: list[Row], value) -> dict[str, Any]:
-    """Mean of a row's value with a bootstrap interval over scenes."""
-    by_scene = defaultdict(list)
-    for row in rows:
-        by_scene[row.scene_id].append(float(value(row)))
-    sums = np.array([sum(values) for values in by_scene.values()])
-    counts = np.array([len(values) for values in by_scene.values()])
-    draws = np.random.default_rng(0).integers(0, len(sums), size=(10_000, len(sums)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"value": sums.sum() / counts.sum(), "n": int(counts.sum()), "ci95": [low, high]}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/benchmark_rooms"))
@@ -115,10 +101,10 @@ def main() -> None:
             rows += job.result()
             print(f"{rows[-1].scene_id}: {len(rows)} objects, mean IoU {np.mean([r.iou for r in rows]):.3f}")
     metrics = {
-        "mean_iou": with_interval(rows, lambda row: row.iou),
-        "acc_at_0.25": with_interval(rows, lambda row: row.iou >= 0.25),
-        "acc_at_0.50": with_interval(rows, lambda row: row.iou >= 0.5),
-        "failed": with_interval(rows, lambda row: row.failure is not None),
+        "mean_iou": estimate(rows, lambda row: row.iou),
+        "acc_at_0.25": estimate(rows, lambda row: row.iou >= 0.25),
+        "acc_at_0.50": estimate(rows, lambda row: row.iou >= 0.5),
+        "failed": estimate(rows, lambda row: row.failure is not None),
     }
     for name, metric in metrics.items():
         low, high = metric["ci95"]

@@ -6,7 +6,7 @@ video, and the box in the frame, of twelve drawn at random, that shows most of t
 frame"). Spans are compared with answering the whole video and with the best constant span, boxes with a
 random visible object of the right class.
 
-    python benchmarks/pocket.py --rooms 40 --per-room 6 --out pocket.json
+    python -m benchmarks.pocket --rooms 40 --per-room 6 --out pocket.json
 
 Intervals are 95 % bootstrap intervals over scenes.
 """
@@ -18,13 +18,12 @@ import json
 import platform
 import re
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.estimates import estimate
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.data.rooms.vocabulary import COLORS
@@ -136,23 +135,6 @@ def best_constant(rows: list[Row]) -> float:
     return max(float(np.mean([best_run_iou(span, row.runs_s) for row in rows])) for span in spans)
 
 
-def by_scene(rows: list[Row], value: Callable[[Row], float | None]) -> dict:
-    """Mean with a 95 % bootstrap interval over scenes."""
-    scenes: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        number = value(row)
-        if number is not None:
-            scenes[row.scene_id].append(number)
-    groups = list(scenes.values())
-    rng = np.random.default_rng(0)
-    draws = (rng.integers(len(groups), size=len(groups)) for _ in range(2000))
-    means = [np.mean(np.concatenate([groups[index] for index in draw])) for draw in draws]
-    everything = np.concatenate(groups)
-    low, high = np.percentile(means, [2.5, 97.5])
-    interval = [round(float(low), 3), round(float(high), 3)]
-    return {"value": round(float(everything.mean()), 3), "n": len(everything), "ci95": interval}
-
-
 def main() -> None:
     """Run the benchmark and print one JSON object."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -175,8 +157,8 @@ def main() -> None:
         "span_iou", "whole_video_iou", "box_iou", "random_box_iou", "names_class", "names_color",
         "names_times",
     )  # fmt: skip
-    result: dict = {name: by_scene(rows, lambda row, name=name: getattr(row, name)) for name in names}
-    result["box_iou_at_half"] = by_scene(
+    result: dict = {name: estimate(rows, lambda row, name=name: getattr(row, name)) for name in names}
+    result["box_iou_at_half"] = estimate(
         rows, lambda row: None if row.box_iou is None else float(row.box_iou >= 0.5)
     )
     result["best_constant_span_iou"] = round(best_constant(rows), 3)

@@ -4,8 +4,8 @@ A box is tracked through a made-up video with the tiny model's real architecture
 stored does not depend on the weights. Each predictor runs in a process of its own; after a warm-up, a line
 is fitted to its resident memory.
 
-    python benchmarks/sam2_memory.py --size 1024 --frames 150
-    python benchmarks/sam2_memory.py --size 128 --frames 3000
+    python -m benchmarks.sam2_memory --size 1024 --frames 150
+    python -m benchmarks.sam2_memory --size 128 --frames 3000
 
 The stock predictor keeps all frames as float32 tensors from the start; they are made before its line begins.
 """
