@@ -133,6 +133,45 @@ def camera_from_matrix(path: Path, matrix: np.ndarray, size_wh: tuple[int, int])
     return Camera(fx, fy, cx, cy, size_wh)
 
 
+def level_scene(
+    *,
+    path: Path,
+    depth_camera: Camera,
+    frames: Sequence[Frame],
+    reader: FrameReader,
+    gravity_scan: np.ndarray | None = None,
+    keep_upright: bool = False,
+    **fields: Any,
+) -> Scene:
+    """A Scene whose depth is registered to colour and that brings no alignment.
+
+    Args:
+        path: Its folder, which names it unless ``scene_id`` is among the fields.
+        depth_camera: See ``Scene``.
+        frames: Likewise.
+        reader: Likewise.
+        gravity_scan: See ``level_world``.
+        keep_upright: See ``level_world``.
+        fields: Of ``Scene``, those that are not worked out here.
+
+    Raises:
+        InputError: No depth image can be read, or frames do not rise in index and time.
+    """
+    world_from_scan, gravity = level_world(
+        depth_camera, frames, reader, gravity_scan=gravity_scan, keep_upright=keep_upright
+    )
+    return build_scene(
+        path=path,
+        depth_camera=depth_camera,
+        depth_from_color=np.eye(4),
+        world_from_scan=world_from_scan,
+        gravity=gravity,
+        frames=frames,
+        reader=reader,
+        **{"scene_id": folder_name(path)} | fields,
+    )
+
+
 def build_scene(**fields: Any) -> Scene:
     """A Scene; matrices become float64 and the frames are checked to rise in index and time."""
     frames = fields["frames"]

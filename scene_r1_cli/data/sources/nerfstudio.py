@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import FrameRow, build_scene, folder_name, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import FrameRow, level_scene, split_usable
 from scene_r1_cli.data.sources.image_folder import FrameFiles, ImageFolderReader, image_sizes
 from scene_r1_cli.data.sources.trajectory import OPENCV_FROM_OPENGL
 from scene_r1_cli.errors import InputError
@@ -59,20 +59,16 @@ def open_nerfstudio(path: Path) -> Scene:
     frames, skipped = split_usable(path, rows, None)
     reader = ImageFolderReader(files, color_wh, depth_wh)
     depth_camera = resize_camera(color_camera, depth_wh)
-    world_from_scan, gravity = level_world(depth_camera, frames, reader, keep_upright=True)
-    return build_scene(
-        scene_id=folder_name(path),
+    return level_scene(
         source="nerfstudio",
         path=path,
         color_camera=color_camera,
         depth_camera=depth_camera,
-        depth_from_color=np.eye(4),
-        world_from_scan=world_from_scan,
-        gravity=gravity,
         frames=frames,
         skipped=skipped,
         clock="fps",
         reader=reader,
+        keep_upright=True,
         notes=notes,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import FrameRow, build_scene, folder_name, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import FrameRow, level_scene, split_usable
 from scene_r1_cli.data.sources.image_folder import FrameFiles, ImageFolderReader, image_sizes
 from scene_r1_cli.data.sources.trajectory import DOWN_OF_Y_UP, OPENCV_FROM_OPENGL
 from scene_r1_cli.data.sources.upright import turned_upright
@@ -77,21 +77,17 @@ def open_polycam(path: Path) -> Scene:
     reader = ImageFolderReader(
         files, color_wh, depth_wh, confidence=confidence, min_confidence=MIN_CONFIDENCE
     )
-    world_from_scan, gravity = level_world(depth, frames, reader, gravity_scan=DOWN_OF_Y_UP)
     return turned_upright(
-        build_scene(
-            scene_id=folder_name(path),
+        level_scene(
             source="polycam",
             path=path,
             color_camera=color,
             depth_camera=depth,
-            depth_from_color=np.eye(4),
-            world_from_scan=world_from_scan,
-            gravity=gravity,
             frames=frames,
             skipped=skipped,
             clock="timestamps",
             reader=reader,
+            gravity_scan=DOWN_OF_Y_UP,
         )
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import FrameRow, build_scene, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import FrameRow, level_scene, split_usable
 from scene_r1_cli.data.sources.images import decode_color, encoded_size
 from scene_r1_cli.data.sources.trajectory import DOWN_OF_Y_UP, OPENCV_FROM_OPENGL, transforms_of
 from scene_r1_cli.data.sources.upright import turned_upright
@@ -61,21 +61,18 @@ def open_record3d(path: Path) -> Scene:
         raise InputError(f"{path} has an impossible camera matrix in its metadata.")
     color = resize_camera(Camera(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], stated), color_wh)
     depth = resize_camera(color, reader.depth_size_wh)
-    world_from_scan, gravity = level_world(depth, frames, reader, gravity_scan=DOWN_OF_Y_UP)
     return turned_upright(
-        build_scene(
+        level_scene(
             scene_id=path.stem,
             source="record3d",
             path=path,
             color_camera=color,
             depth_camera=depth,
-            depth_from_color=np.eye(4),
-            world_from_scan=world_from_scan,
-            gravity=gravity,
             frames=frames,
             skipped=skipped,
             clock="timestamps",
             reader=reader,
+            gravity_scan=DOWN_OF_Y_UP,
         )
     )
 

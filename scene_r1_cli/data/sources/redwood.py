@@ -9,10 +9,8 @@ import numpy as np
 
 from scene_r1_cli.data.sources.assemble import (
     FrameRow,
-    build_scene,
     camera_from_matrix,
-    folder_name,
-    level_world,
+    level_scene,
     split_usable,
 )
 from scene_r1_cli.data.sources.image_folder import FrameFiles, ImageFolderReader, image_sizes
@@ -63,7 +61,6 @@ def open_redwood(path: Path) -> Scene:
     frames, skipped = split_usable(path, rows, None)
     camera, notes = _camera(path, depth_wh)
     reader = ImageFolderReader(files, color_wh, depth_wh)
-    world_from_scan, gravity = level_world(camera, frames, reader)
     scale = color_wh[0] / depth_wh[0]
     color_camera = Camera(
         camera.fx * scale,
@@ -72,15 +69,11 @@ def open_redwood(path: Path) -> Scene:
         (camera.cy + 0.5) * scale - 0.5,
         color_wh,
     )
-    return build_scene(
-        scene_id=folder_name(path),
+    return level_scene(
         source="redwood",
         path=path,
         color_camera=color_camera,
         depth_camera=camera,
-        depth_from_color=np.eye(4),
-        world_from_scan=world_from_scan,
-        gravity=gravity,
         frames=frames,
         skipped=skipped,
         clock="fps",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import build_scene, folder_name, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import folder_name, level_scene, split_usable
 from scene_r1_cli.data.sources.image_folder import FrameFiles, ImageFolderReader, image_sizes
 from scene_r1_cli.data.sources.trajectory import nearest, read_rows
 from scene_r1_cli.data.sources.upright import turned_upright
@@ -114,21 +114,17 @@ def open_scenefun3d(path: Path) -> Scene:
     reader = ImageFolderReader(kept, color_wh, depth_wh, confidence=confidence, min_confidence=MIN_CONFIDENCE)
     depth_camera = resize_camera(color, depth_wh)
     # The scan's own axes are kept where they prove upright: the annotation lives in them.
-    world_from_scan, gravity = level_world(depth_camera, frames, reader, keep_upright=True)
     return turned_upright(
-        build_scene(
-            scene_id=folder_name(path),
+        level_scene(
             source="scenefun3d",
             path=path,
             color_camera=color,
             depth_camera=depth_camera,
-            depth_from_color=np.eye(4),
-            world_from_scan=world_from_scan,
-            gravity=gravity,
             frames=frames,
             skipped=skipped,
             clock="timestamps",
             reader=reader,
+            keep_upright=True,
             notes=tuple(notes),
         )
     )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import FrameRow, build_scene, folder_name, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import FrameRow, folder_name, level_scene, split_usable
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.transforms import invert
 from scene_r1_cli.types import Camera, Clock, Scene
@@ -110,20 +110,17 @@ def open_zoo_scene(path: Path, source: str) -> Scene:
     is_told = bool(known.confidence) and (path / known.confidence.format(scene_id=scene_id)).exists()
     reader = ZooReader(get_frames, path, source, has_confidence=is_told)
     # Their annotations live in the scan's own axes, which are kept where they prove upright.
-    world_from_scan, gravity = level_world(depth_camera, frames, reader, keep_upright=True)
-    return build_scene(
+    return level_scene(
         scene_id=scene_id,
         source=source,
         path=path,
         color_camera=color_camera,
         depth_camera=depth_camera,
-        depth_from_color=np.eye(4),
-        world_from_scan=world_from_scan,
-        gravity=gravity,
         frames=frames,
         skipped=skipped,
         clock=clock,
         reader=reader,
+        keep_upright=True,
         notes=notes,
     )
 

@@ -8,10 +8,8 @@ import numpy as np
 
 from scene_r1_cli.data.sources.assemble import (
     FrameRow,
-    build_scene,
     camera_from_matrix,
-    folder_name,
-    level_world,
+    level_scene,
     split_usable,
 )
 from scene_r1_cli.data.sources.image_folder import MILLIMETRES_PER_METRE, read_bytes
@@ -56,21 +54,17 @@ def open_stray(path: Path) -> Scene:
             rows.append((index, transforms[index]))
     frames, skipped = split_usable(path, rows, odometry[:, 0] - odometry[0, 0])
     depth = resize_camera(color, reader.depth_size_wh(frames[0].frame_index))
-    world_from_scan, gravity = level_world(depth, frames, reader, gravity_scan=DOWN_OF_Y_UP)
     return turned_upright(
-        build_scene(
-            scene_id=folder_name(path),
+        level_scene(
             source="stray",
             path=path,
             color_camera=color,
             depth_camera=depth,
-            depth_from_color=np.eye(4),
-            world_from_scan=world_from_scan,
-            gravity=gravity,
             frames=frames,
             skipped=skipped,
             clock="timestamps",
             reader=reader,
+            gravity_scan=DOWN_OF_Y_UP,
         )
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scene_r1_cli.data.sources.assemble import FrameRow, build_scene, folder_name, level_world, split_usable
+from scene_r1_cli.data.sources.assemble import FrameRow, folder_name, level_scene, split_usable
 from scene_r1_cli.data.sources.image_folder import FrameFiles, ImageFolderReader, image_sizes
 from scene_r1_cli.data.sources.trajectory import nearest, read_rows, transforms_of
 from scene_r1_cli.errors import InputError
@@ -59,23 +59,19 @@ def open_tum(path: Path) -> Scene:
     known = next((name for name in _CAMERAS if name in folder_name(path)), None)
     camera = Camera(*(_CAMERAS[known] if known else _DEFAULT_CAMERA), color_wh)
     reader = ImageFolderReader(files, color_wh, depth_wh, UNITS_PER_METRE)
-    world_from_scan, gravity = level_world(camera, frames, reader, keep_upright=True)
     notes = (
         () if known else ("the folder's name tells no TUM camera: the default 525/525/319.5/239.5 is used",)
     )
-    return build_scene(
-        scene_id=folder_name(path),
+    return level_scene(
         source="tum",
         path=path,
         color_camera=camera,
         depth_camera=Camera(camera.fx, camera.fy, camera.cx, camera.cy, depth_wh),
-        depth_from_color=np.eye(4),
-        world_from_scan=world_from_scan,
-        gravity=gravity,
         frames=frames,
         skipped=skipped,
         clock="timestamps",
         reader=reader,
+        keep_upright=True,
         notes=notes,
     )
 

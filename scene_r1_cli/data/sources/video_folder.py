@@ -8,10 +8,8 @@ import numpy as np
 
 from scene_r1_cli.data.sources.assemble import (
     FrameRow,
-    build_scene,
     camera_from_matrix,
-    folder_name,
-    level_world,
+    level_scene,
     split_usable,
 )
 from scene_r1_cli.data.sources.image_folder import MILLIMETRES_PER_METRE, read_bytes
@@ -67,16 +65,11 @@ def open_video_folder(path: Path) -> Scene:
     rows = _rows(path, video, len(depth_files))
     frames, skipped = split_usable(path, rows, video.times_s)
     depth = resize_camera(color, encoded_size(read_bytes(depth_files[0]), str(depth_files[0])))
-    world_from_scan, gravity = level_world(depth, frames, reader)
-    return build_scene(
-        scene_id=folder_name(path),
+    return level_scene(
         source="video",
         path=path,
         color_camera=color,
         depth_camera=depth,
-        depth_from_color=np.eye(4),
-        world_from_scan=world_from_scan,
-        gravity=gravity,
         frames=frames,
         skipped=skipped,
         clock="timestamps",
