@@ -1,6 +1,7 @@
 """Branches attend as a mask over the whole sequence would have them."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -29,21 +30,21 @@ def masked(query, key, value, layouts):
     return torch.stack(rows)
 
 
+def ours(query, key, value, layouts):
+    layer: Any = SimpleNamespace(num_key_value_groups=2)
+    return attend(layer, query, key, value, None, scaling=0.3, branches=layouts)[0]
+
+
 @pytest.mark.parametrize("layouts", [LAYOUTS, LAYOUTS[:1], LAYOUTS[2:3]])
 def test_outputs_and_gradients_are_those_of_a_mask(layouts):
     generator = torch.Generator().manual_seed(0)
     shapes = [(len(layouts), heads, 18, 8) for heads in (4, 2, 2)]
     inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
     results = []
-    for function in (
-        lambda *states: attend(
-            SimpleNamespace(num_key_value_groups=2), *states, None, scaling=0.3, branches=layouts
-        )[0],
-        lambda *states: masked(*states, layouts),
-    ):
+    for function in (ours, masked):
         states = [part.clone().requires_grad_() for part in inputs]
-        output = function(*states)
+        output = function(*states, layouts)
         output.square().sum().backward()
         results.append([output.detach(), *(part.grad for part in states)])
-    for ours, expected in zip(*results, strict=True):
-        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=1e-10)
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
