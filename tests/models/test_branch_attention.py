@@ -43,7 +43,8 @@ def test_outputs_and_gradients_are_those_of_a_mask(layouts):
     results = []
     for function in (ours, masked):
         states = [part.clone().requires_grad_() for part in inputs]
-        output = function(*states, layouts)
+        query, key, value = states
+        output = function(query, key, value, layouts)
         output.square().sum().backward()
         results.append([output.detach(), *(part.grad for part in states)])
     for found, expected in zip(*results, strict=True):
