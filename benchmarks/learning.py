@@ -27,10 +27,11 @@ from scene_r1_cli.data.store import CACHE_FOLDER
 from scene_r1_cli.evaluation.predict import cached_scene
 from scene_r1_cli.evaluation.statistics import difference_of_seeds, mean_of_seeds
 from scene_r1_cli.evaluation.truth import score_against_label
+from scene_r1_cli.files import write_json
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.models.checkpoint import weights_fingerprint
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.pipeline import ground_query
-from scene_r1_cli.run_dir import fingerprint, write_json
 from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.rewards import box_reward, format_reward, temporal_reward
 from scene_r1_cli.training.samples import Sample

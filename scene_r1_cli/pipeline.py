@@ -14,9 +14,10 @@ from pathlib import Path
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.data.scene_surface import scene_surface, surface_source
 from scene_r1_cli.errors import StageFailure
+from scene_r1_cli.fingerprint import scene_fingerprint
 from scene_r1_cli.models.prompts import prompt_hash
 from scene_r1_cli.models.provider import Models
-from scene_r1_cli.run_dir import QueryDir, scene_fingerprint
+from scene_r1_cli.query_dir import QueryDir
 from scene_r1_cli.stage_cache import StageCache
 from scene_r1_cli.stages.answer import answer_question
 from scene_r1_cli.stages.box import ground_boxes

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from scene_r1_cli import serialize
 from scene_r1_cli.errors import InputError, StageFailure
-from scene_r1_cli.run_dir import QueryDir, fingerprint
+from scene_r1_cli.fingerprint import fingerprint
+from scene_r1_cli.query_dir import QueryDir
 from scene_r1_cli.types import Answer, Box2D, Box3D, FrameMask, PointSet, TemporalSpan
 
 logger = logging.getLogger(__name__)

@@ -24,6 +24,8 @@ LAYERS = {
     "doctor": 6,
     "geometry": 1,
     "serialize": 2,
+    "fingerprint": 2,
+    "query_dir": 2,
     "run_dir": 3,
     "data": 4,
     "lifting": 5,

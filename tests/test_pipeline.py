@@ -13,7 +13,7 @@ from scene_r1_cli.models.provider import Models
 from scene_r1_cli.models.trackers.geometric import GeometricTracker
 from scene_r1_cli.models.vlm import Reply
 from scene_r1_cli.pipeline import Given, ground_query
-from scene_r1_cli.run_dir import QueryDir
+from scene_r1_cli.query_dir import QueryDir
 from scene_r1_cli.types import Query, TemporalSpan
 from tests.box_world import Block, block_box, circle, make_scene
 

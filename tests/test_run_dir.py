@@ -5,7 +5,10 @@ import pytest
 
 from scene_r1_cli.config import BoxConfig
 from scene_r1_cli.errors import InputError, UsageError
-from scene_r1_cli.run_dir import QueryDir, RunDir, atomic_path, fingerprint, query_id_of, slug, write_json
+from scene_r1_cli.files import atomic_path, write_json
+from scene_r1_cli.fingerprint import fingerprint
+from scene_r1_cli.query_dir import QueryDir, query_id_of, slug
+from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.types import PointSet, TemporalSpan
 
 

@@ -65,7 +65,7 @@ def ground(
     """
     from scene_r1_cli.config_load import load_config
     from scene_r1_cli.data.store import CACHE_FOLDER, DEFAULT_STORE, resolve_scene
-    from scene_r1_cli.run_dir import query_id_of
+    from scene_r1_cli.query_dir import query_id_of
     from scene_r1_cli.types import Query
 
     text = query.strip()

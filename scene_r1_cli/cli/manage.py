@@ -85,7 +85,8 @@ def export_run(
 
       scener1 runs export runs/temporal curves.html
     """
-    from scene_r1_cli.run_dir import open_run, write_text
+    from scene_r1_cli.files import write_text
+    from scene_r1_cli.run_dir import open_run
     from scene_r1_cli.viewer.html import single_file
 
     if to.exists():
@@ -185,7 +186,7 @@ def copy_config(
 
       scener1 configs copy train/pocket-temporal mine.yaml
     """
-    from scene_r1_cli.run_dir import write_text
+    from scene_r1_cli.files import write_text
 
     source = _path_of(name)
     if to.exists():

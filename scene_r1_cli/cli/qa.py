@@ -70,7 +70,8 @@ def qa(
     from scene_r1_cli.models.prompts import answer_prompt
     from scene_r1_cli.models.provider import Models
     from scene_r1_cli.pipeline import answer_query
-    from scene_r1_cli.run_dir import RunDir, query_id_of
+    from scene_r1_cli.query_dir import query_id_of
+    from scene_r1_cli.run_dir import RunDir
     from scene_r1_cli.serialize import answer_result_to_json
     from scene_r1_cli.stages.answer_report import write_answer_report
     from scene_r1_cli.types import Query

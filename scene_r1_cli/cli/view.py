@@ -147,7 +147,8 @@ def _grounder(scene: Scene, settings: GroundConfig, store: Path, *, any_scene: b
     from scene_r1_cli.data.store import CACHE_FOLDER
     from scene_r1_cli.models.provider import Models
     from scene_r1_cli.pipeline import Given
-    from scene_r1_cli.run_dir import open_run, query_id_of
+    from scene_r1_cli.query_dir import query_id_of
+    from scene_r1_cli.run_dir import open_run
     from scene_r1_cli.types import Query
     from scene_r1_cli.viewer.live import Found
 

@@ -26,8 +26,9 @@ from scene_r1_cli.data.sources.prepared import FRAMES_FILE, read_frames
 from scene_r1_cli.data.sources.scannet_objects import ObjectTruth, object_truths
 from scene_r1_cli.data.supervision import ObjectView, Visibility, find_visibility, object_views
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.files import write_json
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.preprocess_config import LabelsConfig
-from scene_r1_cli.run_dir import fingerprint, write_json
 from scene_r1_cli.types import Scene
 
 logger = logging.getLogger(__name__)

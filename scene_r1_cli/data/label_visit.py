@@ -13,10 +13,11 @@ from scene_r1_cli.data.label_scene import Annotated, write_label_sets
 from scene_r1_cli.data.laser_scan import LaserInstances, read_laser_scan
 from scene_r1_cli.data.sources.scannet_objects import ObjectTruth
 from scene_r1_cli.data.supervision import ELEMENT_MIN_IMAGE_SHARE
+from scene_r1_cli.files import write_json
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.geometry.boxes import aabb_from_points
 from scene_r1_cli.geometry.transforms import transform_points
 from scene_r1_cli.preprocess_config import LabelsConfig
-from scene_r1_cli.run_dir import fingerprint, write_json
 from scene_r1_cli.types import Scene
 
 ELEMENTS_FILE = "elements.json"

@@ -36,8 +36,8 @@ from scene_r1_cli.data.sources.prepared import (
 from scene_r1_cli.data.sources.sens import SensReader
 from scene_r1_cli.data.video_file import VideoWriter
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.preprocess_config import FramesConfig
-from scene_r1_cli.run_dir import fingerprint
 from scene_r1_cli.types import Scene, SkippedFrame
 
 MAX_SKIPPED_LISTED = 1000

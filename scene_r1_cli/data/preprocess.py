@@ -17,9 +17,9 @@ from scene_r1_cli.data.sources.prepared import SCENE_FILE, read_record
 from scene_r1_cli.data.sources.scannet import SCANS_FOLDERS
 from scene_r1_cli.data.splits import scannet_split
 from scene_r1_cli.errors import InputError, SceneR1Error, UsageError
+from scene_r1_cli.files import write_text
 from scene_r1_cli.parallel import Executor, run_jobs
 from scene_r1_cli.preprocess_config import PreprocessConfig
-from scene_r1_cli.run_dir import write_text
 
 MAX_DEPTH = 3
 """Folders below a root that are searched for captures."""

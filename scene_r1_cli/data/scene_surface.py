@@ -14,12 +14,13 @@ from scene_r1_cli.config import SurfaceConfig
 from scene_r1_cli.data.room_marker import is_room
 from scene_r1_cli.data.segments import read_segments
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.files import atomic_path
+from scene_r1_cli.fingerprint import fingerprint, scene_fingerprint
 from scene_r1_cli.geometry.camera import pixel_rays
 from scene_r1_cli.geometry.masks import color_pixels_of_depth, colors_at
 from scene_r1_cli.geometry.superpoints import edge_weights, mesh_edges, oversegment, smooth_normals
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.progress import counted
-from scene_r1_cli.run_dir import atomic_path, fingerprint, scene_fingerprint
 from scene_r1_cli.types import Frame, Scene
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,9 @@ from scene_r1_cli.data.laser_scan import read_crop_mask, read_laser_scan
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.evaluation.items import ItemSet
+from scene_r1_cli.files import write_text
 from scene_r1_cli.geometry.transforms import invert, transform_points
-from scene_r1_cli.run_dir import RunDir, write_text
+from scene_r1_cli.run_dir import RunDir
 
 FOLDER = "predicted_masks"
 Mask = tuple[np.ndarray, float]

@@ -13,7 +13,8 @@ from scene_r1_cli.evaluation.items import ItemSet
 from scene_r1_cli.evaluation.predictions import Matched
 from scene_r1_cli.evaluation.score import Scored
 from scene_r1_cli.evaluation.tables import TITLES, plain, table_of, tables
-from scene_r1_cli.run_dir import RunDir, slug
+from scene_r1_cli.query_dir import slug
+from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.serialize import box3d_from_json
 from scene_r1_cli.stages.report import write_jpeg
 from scene_r1_cli.types import Scene

@@ -11,9 +11,10 @@ import torch
 
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.models.families import FAMILIES, Family, family_named, family_of
 from scene_r1_cli.models.pocket import POCKET, pocket_path
-from scene_r1_cli.run_dir import fingerprint, model_in
+from scene_r1_cli.run_dir import model_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin

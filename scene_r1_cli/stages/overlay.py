@@ -9,8 +9,9 @@ import numpy as np
 
 from scene_r1_cli.data.video_file import VideoWriter
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.files import atomic_path
 from scene_r1_cli.progress import counted
-from scene_r1_cli.run_dir import QueryDir, atomic_path
+from scene_r1_cli.query_dir import QueryDir
 from scene_r1_cli.serialize import masks_from_json
 from scene_r1_cli.types import Box3D, GroundingResult, Scene
 from scene_r1_cli.viewer import drawing

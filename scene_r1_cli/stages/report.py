@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.files import atomic_path
 from scene_r1_cli.geometry.intervals import Interval
-from scene_r1_cli.run_dir import QueryDir, RunDir, atomic_path
+from scene_r1_cli.query_dir import QueryDir
+from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.serialize import masks_from_json, result_to_json
 from scene_r1_cli.types import Box3D, GroundingResult, Scene
 from scene_r1_cli.viewer import drawing

@@ -16,11 +16,11 @@ from typing import Any
 from scene_r1_cli.config import GroundConfig, SamplingConfig
 from scene_r1_cli.data.store import CACHE_FOLDER
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.grpo_config import DifficultyConfig, Stage
 from scene_r1_cli.models.checkpoint import weights_fingerprint
 from scene_r1_cli.models.prompts import PromptStage, prompt_hash
 from scene_r1_cli.models.vlm import VLM
-from scene_r1_cli.run_dir import fingerprint
 from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.samples import Sample
 

@@ -13,8 +13,9 @@ from typing import Any
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.errors import InputError
+from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.grpo_config import GrpoConfig, Stage
-from scene_r1_cli.run_dir import RunDir, fingerprint
+from scene_r1_cli.run_dir import RunDir
 from scene_r1_cli.training.difficulty import (
     choose_by_difficulty,
     difficulty_file,

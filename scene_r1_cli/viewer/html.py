@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.run_dir import atomic_path, write_text
+from scene_r1_cli.files import atomic_path, write_text
 
 DATA_SCRIPT = "data.js"
 CHUNK_SCRIPT = "data-{}.js"

@@ -35,7 +35,7 @@ def test_set_keys_in_the_readme_exist():
 
 
 def test_every_file_of_a_run_is_named():
-    source = (ROOT / "scene_r1_cli" / "run_dir.py").read_text()
+    source = "".join((ROOT / "scene_r1_cli" / f"{name}_dir.py").read_text() for name in ("run", "query"))
     names = set(re.findall(r'"([a-z_0-9]+\.(?:jsonl?|ya?ml|ply|md|log))"', source)) - {"README.md"}
     folders = set(re.findall(r'self\.path / "([a-z]+)"', source))
     scripts = {path.name for path in (ROOT / "scene_r1_cli" / "viewer" / "static").glob("*.js")}

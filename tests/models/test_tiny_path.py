@@ -6,7 +6,7 @@ from scene_r1_cli.config_load import load_config
 from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.pipeline import Given, ground_query
-from scene_r1_cli.run_dir import QueryDir
+from scene_r1_cli.query_dir import QueryDir
 from scene_r1_cli.stages.answer import answer_question
 from scene_r1_cli.stages.video import sample_video
 from scene_r1_cli.types import Query, TemporalSpan
