@@ -38,10 +38,10 @@ types: setup
 	$(BIN)/pyright
 
 unit: setup
-	$(BIN)/pytest -q -m 'not integration'
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not integration'
 
 integration: setup $(BROWSER)
-	$(BIN)/pytest -q -m integration
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations 20 -m integration
 
 clean:
 	rm -rf $(VENV) runs
