@@ -56,8 +56,8 @@ def test_the_longest_prompt_runs_with_completions_of_full_length(trainer, kind, 
 
 
 def test_what_does_not_fit_says_what_to_lower(trainer):
-    """A mask of this size cannot be had on any machine, so PyTorch really refuses it."""
-    trainer.args.max_completion_length = 3_000_000
+    """Replies of this length are more bytes than a process can address, so PyTorch really refuses them."""
+    trainer.args.max_completion_length = 30_000_000_000_000
     with pytest.raises(SetupError, match="Memory ran out in the preflight: per-device batch 4") as caught:
         begin(trainer)
     assert "trl.max_completion_length" in caught.value.hint
