@@ -150,10 +150,6 @@ class SurfaceConfig(StrictModel):
     )
 
 
-RIM_PX = 1
-"""Depth pixels at the rim of a segmenter's mask that are as often beside the object as on it."""
-
-
 class LiftingConfig(StrictModel):
     """From masks, depth and cameras to a 3D box."""
 
@@ -161,11 +157,8 @@ class LiftingConfig(StrictModel):
     erode_edges_px: int = Field(
         default=2, ge=0, description="Depth pixels dropped beside a depth jump; 0 is off."
     )
-    erode_mask_px: int | None = Field(
-        default=None,
-        ge=0,
-        description="Depth pixels dropped inside the mask's rim; 0 is off. null: 1, but 0 for the geometric "
-        "tracker, whose masks are drawn from depth.",
+    erode_mask_px: int = Field(
+        default=1, ge=0, description="Depth pixels dropped inside the mask's rim; 0 is off."
     )
     voxel_m: float = Field(default=0.02, gt=0, description="Cells that points of all views are fused in.")
     vote: bool = Field(default=True, description="Keep a voxel only if the views that see it agree.")
@@ -227,11 +220,3 @@ class GroundConfig(StrictModel):
     surface: SurfaceConfig = SurfaceConfig()
     lifting: LiftingConfig = LiftingConfig()
     answer: AnswerConfig = AnswerConfig()
-
-    @property
-    def lifting_of_tracker(self) -> LiftingConfig:
-        """``lifting`` with what it leaves to the tracker filled in."""
-        if self.lifting.erode_mask_px is not None:
-            return self.lifting
-        rim_px = 0 if self.tracker.name == "geometric" else RIM_PX
-        return self.lifting.model_copy(update={"erode_mask_px": rim_px})

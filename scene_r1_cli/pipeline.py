@@ -78,7 +78,6 @@ def ground_query(
     run = StageCache(artifacts, scene_fingerprint(scene), on_stage)
     span, boxes_2d, points, boxes_3d = given.span, given.boxes_2d, None, (None, None)
     failure = None
-    lifting = config.lifting_of_tracker
     try:
         if not boxes_2d and span is None:
             span = run.span(
@@ -100,7 +99,7 @@ def ground_query(
 
         def lift(views: Iterable[FrameMask]) -> PointSet:
             # Colours are for the stored cloud alone.
-            return lift_points(scene, views, lifting, surface(), colors=artifacts is not None)
+            return lift_points(scene, views, config.lifting, surface(), colors=artifacts is not None)
 
         def track() -> tuple[FrameMask, ...]:
             first = tuple(track_masks(models.tracker, scene, boxes_2d, span, config.tracker))
@@ -109,10 +108,12 @@ def ground_query(
             return track_again(models.tracker, scene, boxes_2d, first, lift, config.tracker)
 
         # Only a second pass looks at what the first one lifts to.
-        lifted = [lifting, config.surface] if config.tracker.second_pass else []
+        lifted = [config.lifting, config.surface] if config.tracker.second_pass else []
         masks = given.masks or run.masks([boxes_2d, span, config.tracker, *lifted], track)
-        points = run.points([masks, lifting, config.surface], lambda: lift(masks))
-        boxes_3d = run.boxes_3d([masks, lifting, config.surface], lambda: fit_boxes(points, lifting))
+        points = run.points([masks, config.lifting, config.surface], lambda: lift(masks))
+        boxes_3d = run.boxes_3d(
+            [masks, config.lifting, config.surface], lambda: fit_boxes(points, config.lifting)
+        )
     except StageFailure as stage_failure:
         failure = Failure(stage_failure.stage, stage_failure.reason)
     return GroundingResult(

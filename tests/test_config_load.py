@@ -150,18 +150,3 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 def test_off_is_a_word_although_yaml_reads_it_as_false():
     assert load_config(sets=["surface.use=off"]).surface.use == "off"
-
-
-@pytest.mark.parametrize(
-    ("sets", "rim_px"),
-    [
-        ([], 0),
-        (["tracker.name=sam2"], 1),
-        (["tracker.name=sam2", "lifting.erode_mask_px=3"], 3),
-        (["lifting.erode_mask_px=2"], 2),
-    ],
-)
-def test_a_masks_rim_is_eroded_as_its_tracker_draws_it(sets, rim_px):
-    config = load_config(sets=sets)
-    assert config.lifting_of_tracker.erode_mask_px == rim_px
-    assert config.lifting_of_tracker.voxel_m == config.lifting.voxel_m

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from scene_r1_cli.config import RIM_PX, LiftingConfig
+from scene_r1_cli.config import LiftingConfig
 from scene_r1_cli.geometry.camera import pixel_rays, project
 from scene_r1_cli.geometry.masks import (
     Crop,
@@ -155,10 +155,9 @@ def erode_mask(mask: np.ndarray, depth_m: np.ndarray, config: LiftingConfig, ste
     if config.erode_edges_px:
         without_edges = solid & ~depth_edges(depth_m, -(-config.erode_edges_px // step))
         solid = without_edges if without_edges.any() else solid
-    rim_px = RIM_PX if config.erode_mask_px is None else config.erode_mask_px
-    if rim_px:
+    if config.erode_mask_px:
         # A hole in depth is no rim of the object.
-        inner = solid & erode(mask | (depth_m <= 0), -(-rim_px // step))
+        inner = solid & erode(mask | (depth_m <= 0), -(-config.erode_mask_px // step))
         solid = inner if inner.any() else solid
     return solid
 
