@@ -59,6 +59,13 @@
   const bounds = new THREE.Box3().setFromObject(scene), middle = bounds.getCenter(new THREE.Vector3());
   const reach = Math.max(bounds.getSize(new THREE.Vector3()).length(), 0.5);
   const looks = { corner: [0.8, 0.6], top: [-Math.PI / 2, 1.55], front: [-Math.PI / 2, 0.15], side: [0, 0.15] };
+  const found = parts.find(([name]) => name === "box" || name === "label");
+  if (found && data.path) {
+    // From where the cameras were: what they saw of the object does not lie behind a wall.
+    const at = new THREE.Box3().setFromObject(found[1]).getCenter(new THREE.Vector3());
+    const mean = (axis) => data.path.reduce((sum, point) => sum + point[axis], 0) / data.path.length;
+    looks.corner = [Math.atan2(mean(1) - at.y, mean(0) - at.x), 0.8];
+  }
   const view = { yaw: 0, pitch: 0, distance: 1, target: middle.clone() };
   let asked = false;
 
@@ -89,8 +96,7 @@
     redraw();
   }
   function focus() {
-    const part = parts.find(([name]) => name === "box" || name === "label");
-    const box = new THREE.Box3().setFromObject(part[1]);
+    const box = new THREE.Box3().setFromObject(found[1]);
     box.getCenter(view.target);
     view.distance = 3 * box.getSize(new THREE.Vector3()).length();
     redraw();
