@@ -138,32 +138,27 @@ def _on_ray(
     except ImportError as error:
         raise SetupError("Ray is not installed.", "pip install 'scener1[ray]'") from error
     with ExitStack() as stack:
-        with _stdout_is_for_data():
-            if not ray.is_initialized():
-                try:
-                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-                except (ConnectionError, ValueError, RuntimeError) as error:
-                    raise SetupError(
-                        f"The Ray cluster {address or ''} cannot be reached: {error}",
-                        "Start one with `ray start --head`, or leave --ray-address out.",
-                    ) from error
-                stack.callback(ray.shutdown)
-            # A job on a node that dies is started anew elsewhere; one that keeps killing its worker is lost.
-            remote = ray.remote(max_retries=RAY_RETRIES)(function)
-            pending = {remote.remote(job): job for job in jobs}
+        # Ray prints what it has to say of its nodes on stdout, which is for data, whatever it is told: from a
+        # thread of its own and at any time, so between two outcomes, too.
+        stack.enter_context(redirect_stdout(sys.stderr))
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise SetupError(
+                    f"The Ray cluster {address or ''} cannot be reached: {error}",
+                    "Start one with `ray start --head`, or leave --ray-address out.",
+                ) from error
+            stack.callback(ray.shutdown)
+        # A job on a node that dies is started anew elsewhere; one that keeps taking its worker down is lost.
+        remote = ray.remote(max_retries=RAY_RETRIES)(function)
+        pending = {remote.remote(job): job for job in jobs}
         while pending:
-            with _stdout_is_for_data():
-                done, _ = ray.wait(list(pending), num_returns=1)
-                job = pending.pop(done[0])
-                try:
-                    outcome = ray.get(done[0])
-                except RayTaskError as error:
-                    outcome = error.cause if isinstance(error.cause, Exception) else error
-                except RayError as error:
-                    outcome = WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
-            yield job, outcome
-
-
-def _stdout_is_for_data() -> redirect_stdout[Any]:
-    """Ray prints what it has to say of its nodes on stdout, whatever it is told."""
-    return redirect_stdout(sys.stderr)
+            done, _ = ray.wait(list(pending), num_returns=1)
+            job = pending.pop(done[0])
+            try:
+                yield job, ray.get(done[0])
+            except RayTaskError as error:
+                yield job, error.cause if isinstance(error.cause, Exception) else error
+            except RayError as error:
+                yield job, WorkerLost(f"its Ray worker was lost ({type(error).__name__})")
