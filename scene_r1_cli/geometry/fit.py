@@ -12,7 +12,6 @@ from scene_r1_cli.types import Box3D
 FACE_RATIO = 2.0
 """Points of the outermost layer, relative to the next one, from which a side is a flat face."""
 
-
 THIN_SHARE = 1 / 3
 """Of a curtain, door or window, the depth relative to the middle side; a monitor with its foot has more."""
 
@@ -156,7 +155,7 @@ def turned_box(
     Args:
         points_m: (N >= 1, 3) measured.
         weights: (N,) views that measured each point.
-        inferred_m: (M, 3) that the box must hold as they are: where the object meets what it stands on.
+        inferred_m: (M, 3) that the box must hold as they are: where the object meets what carries it.
         yaw_rad: Rotation about +z from world x to the box's x.
         trim: See ``trimmed_bounds``.
         layer_m: See ``face_bounds``.

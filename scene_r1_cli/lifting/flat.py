@@ -7,10 +7,9 @@ object hangs or lies on, seen around it, is where it ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from scene_r1_cli.geometry.planes import MIN_ALIGNMENT, Plane
 from scene_r1_cli.lifting.surroundings import Surroundings
 
 MAX_SPREAD_M = 0.009
@@ -19,9 +18,6 @@ frame, or the folds of a curtain, spread wider."""
 
 MIN_ASPECT = 3.0
 """Standard deviation along the face, in its narrow direction, relative to that across it."""
-
-ALONG = 0.9
-"""Cosine between the directions of the face and of what lies behind."""
 
 MAX_BEHIND_M = 0.1
 """Thickest flat object: what lies farther behind is something else."""
@@ -32,29 +28,7 @@ COPLANAR_M = 0.01
 MIN_SAMPLES = 30
 
 
-@dataclass(frozen=True)
-class FlatFace:
-    """The plane of points p with ``normal @ p == offset_m``; the normal points to the cameras."""
-
-    normal: np.ndarray
-    offset_m: float
-
-    def flattened(self, points_m: np.ndarray) -> np.ndarray:
-        """(N, 3) float32 points moved onto the face."""
-        across = points_m @ self.normal - self.offset_m
-        return (points_m - across[:, None] * self.normal).astype(np.float32)
-
-    def end_m(self, face_points_m: np.ndarray, around: Surroundings) -> np.ndarray | None:
-        """(3,) where the object ends behind the middle of its face; None if nothing is seen there."""
-        beside = around.uncovered & (np.abs(around.normals @ self.normal) > ALONG)
-        behind = self.offset_m - around.points_m[beside] @ self.normal
-        behind = behind[(behind > -COPLANAR_M) & (behind < MAX_BEHIND_M)]
-        if len(behind) < MIN_SAMPLES:
-            return None
-        return np.median(face_points_m, axis=0) - max(float(np.median(behind)), 0.0) * self.normal
-
-
-def find_flat_face(points_m: np.ndarray, readings: np.ndarray, cameras_m: np.ndarray) -> FlatFace | None:
+def find_flat_face(points_m: np.ndarray, readings: np.ndarray, cameras_m: np.ndarray) -> Plane | None:
     """The one face that all points lie on, but for the sensor's noise.
 
     Args:
@@ -78,4 +52,19 @@ def find_flat_face(points_m: np.ndarray, readings: np.ndarray, cameras_m: np.nda
     across = points @ normal
     order = np.argsort(across)
     median = np.searchsorted(np.cumsum(weights[order]), 0.5)
-    return FlatFace(normal, float(across[order[min(median, len(order) - 1)]]))
+    return Plane(normal, float(across[order[min(median, len(order) - 1)]]))
+
+
+def on_face(face: Plane, points_m: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 points moved onto the face."""
+    return (points_m - face.distance_m(points_m)[:, None] * face.normal).astype(np.float32)
+
+
+def end_behind(face: Plane, face_points_m: np.ndarray, around: Surroundings) -> np.ndarray | None:
+    """(3,) where the object ends behind the middle of its face; None if nothing is seen there."""
+    beside = around.uncovered & (np.abs(around.normals @ face.normal) > MIN_ALIGNMENT)
+    behind = -face.distance_m(around.points_m[beside])
+    behind = behind[(behind > -COPLANAR_M) & (behind < MAX_BEHIND_M)]
+    if len(behind) < MIN_SAMPLES:
+        return None
+    return np.median(face_points_m, axis=0) - max(float(np.median(behind)), 0.0) * face.normal

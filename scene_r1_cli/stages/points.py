@@ -14,7 +14,7 @@ from scene_r1_cli.geometry.cluster import crowded, main_parts
 from scene_r1_cli.geometry.voxels import VoxelGrid, mean_per_voxel, voxelize
 from scene_r1_cli.lifting.colors import color_points
 from scene_r1_cli.lifting.contacts import support_under
-from scene_r1_cli.lifting.flat import find_flat_face
+from scene_r1_cli.lifting.flat import end_behind, find_flat_face, on_face
 from scene_r1_cli.lifting.surroundings import (
     Surroundings,
     sample_around,
@@ -125,33 +125,24 @@ def fuse_views(
             "points", f"{int(count[keep].sum())} depth readings of {len(views)} views agree on the object"
         )
     points_m, counts = means[keep], view_counts[keep]
-    if config.flat_objects and (flat := _flattened(scene, views, around, points_m, count[keep])) is not None:
-        face_m, ends_m = flat
-        return np.concatenate([face_m, ends_m]), np.append(counts, np.zeros(len(ends_m), np.int32))
-    support_m = support_under(around, points_m) if config.contact and around is not None else None
-    if support_m is None:
+    face = None
+    if config.flat_objects:
+        cameras_m = np.stack([scene.world_from_depth_camera(view.frame_index)[:3, 3] for view in views])
+        face = find_flat_face(points_m, count[keep], cameras_m)
+    end_m = None
+    if face is not None:
+        points_m = on_face(face, points_m)
+        end_m = None if around is None else end_behind(face, points_m, around)
+    elif config.contact and around is not None:
+        support_m = support_under(around, points_m)
+        if support_m is not None:
+            # What lies below is the floor; an object that ends above it could not be seen from underneath.
+            end_m = np.append(np.median(points_m[:, :2], axis=0), support_m)
+            stays = points_m[:, 2] >= support_m
+            points_m, counts = points_m[stays], counts[stays]
+    if end_m is None:
         return points_m, counts
-    # What lies below is the floor; where the object ends above it, a camera could not look underneath.
-    stays = points_m[:, 2] >= support_m
-    end_m = np.append(np.median(points_m[:, :2], axis=0), support_m)[None].astype(np.float32)
-    return np.concatenate([points_m[stays], end_m]), np.append(counts[stays], np.int32(0))
-
-
-def _flattened(
-    scene: Scene,
-    views: Sequence[LiftedView],
-    around: Surroundings | None,
-    points_m: np.ndarray,
-    readings: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(N, 3) points on a flat object's face, and (0 or 1, 3) where it ends behind; None if it is not flat."""
-    cameras_m = np.stack([scene.world_from_depth_camera(view.frame_index)[:3, 3] for view in views])
-    face = find_flat_face(points_m, readings, cameras_m)
-    if face is None:
-        return None
-    face_m = face.flattened(points_m)
-    end_m = None if around is None else face.end_m(face_m, around)
-    return face_m, np.zeros((0, 3), np.float32) if end_m is None else end_m[None].astype(np.float32)
+    return np.concatenate([points_m, end_m[None].astype(np.float32)]), np.append(counts, np.int32(0))
 
 
 def agreed(seen: np.ndarray, inside: np.ndarray, empty: np.ndarray, min_share: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.lifting.flat import MAX_SPREAD_M, find_flat_face
+from scene_r1_cli.lifting.flat import MAX_SPREAD_M, end_behind, find_flat_face, on_face
 from scene_r1_cli.lifting.surroundings import Surroundings
 
 CAMERAS = np.array([[2.0, -0.5, 1.5], [2.5, 0.6, 1.4]])
@@ -31,7 +31,7 @@ def test_the_face_is_the_median_and_looks_at_the_cameras():
     assert face is not None
     assert face.normal[0] > 0.99
     assert face.offset_m == pytest.approx(0.03, abs=0.002)
-    flat = face.flattened(points)
+    flat = on_face(face, points)
     assert np.ptp(flat @ face.normal) < 1e-6
     np.testing.assert_allclose(flat[:, 1:], points[:, 1:], atol=0.002)
 
@@ -63,11 +63,11 @@ def test_it_ends_at_the_wall_beside_it():
     points = face_points(0.005)
     face = find_flat_face(points, np.ones(len(points)), CAMERAS)
     assert face is not None
-    end = face.end_m(face.flattened(points), wall(0.0))
+    end = end_behind(face, on_face(face, points), wall(0.0))
     assert end is not None
     np.testing.assert_allclose(end, [0.0, 0.0, 1.5], atol=0.01)
     # A wall that is measured a little before the face carries it all the same.
-    level = face.end_m(face.flattened(points), wall(0.036))
+    level = end_behind(face, on_face(face, points), wall(0.036))
     assert level is not None
     assert level[0] == pytest.approx(0.03, abs=0.002)
 
@@ -77,4 +77,4 @@ def test_without_a_wall_just_behind_its_end_is_not_known(around):
     points = face_points(0.005)
     face = find_flat_face(points, np.ones(len(points)), CAMERAS)
     assert face is not None
-    assert face.end_m(face.flattened(points), around) is None
+    assert end_behind(face, on_face(face, points), around) is None
