@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ from scene_r1_cli.training.watch import Progress, reporter
 logger = logging.getLogger(__name__)
 
 
+@contextmanager
+def ended_together() -> Iterator[None]:
+    """Ends the group of processes behind what is inside, failed or not.
+
+    Left to the interpreter's exit, gloo's threads can still run then, and abort the process when all is done.
+    """
+    from torch import distributed
+
+    try:
+        yield
+    finally:
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+@ended_together()
 def train_grpo(
     stage: Stage,
     config: GrpoConfig,
