@@ -123,7 +123,7 @@ def generate_groups(
     Returns:
         For each group the new tokens of each prompt, the ending one included if it was written.
     """
-    lengths = [_shared_length(group.rows) for group in groups]
+    lengths = [shared_length(group.rows) for group in groups]
     prefilled = [
         _prefill(model, group.rows[0][:length], group.vision)
         for group, length in zip(groups, lengths, strict=True)
@@ -172,7 +172,7 @@ def generate_groups(
     return [list(islice(rest, count)) for count in counts]
 
 
-def _shared_length(rows: Sequence[Sequence[int]]) -> int:
+def shared_length(rows: Sequence[Sequence[int]]) -> int:
     """How many first tokens all rows share, leaving each row at least one of its own."""
     longest = min(len(row) for row in rows) - 1
     for index in range(longest):

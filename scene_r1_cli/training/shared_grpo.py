@@ -1,9 +1,10 @@
-"""TRL's GRPO trainer with the prompt computed once per group instead of once per completion.
+"""TRL's GRPO trainer with a video computed once per step instead of once per completion.
 
-All completions of a prompt share its video. In the loss, one prompt and its G completions are packed into one
-sequence: each completion sees the prompt and itself, and its positions go on where the prompt ends. The
-completion's first token is predicted by the prompt's last one, which every completion therefore brings along.
-In sampling, the prompt is prefilled once. Log-probabilities and gradients are those of stock TRL (tested).
+All completions of a prompt share its video, and so do other questions about it. In the loss, they are packed
+into one sequence: what their prompts begin with in common, then a branch for each completion, which sees that
+beginning and itself, and whose positions go on where the beginning ends. The completion's first token is
+predicted by the prompt's last one, which every completion therefore brings along.
+In sampling, the beginning is prefilled once. Log-probabilities and gradients are those of stock TRL (tested).
 
 The hooks used are ``_prepare_inputs``, ``_get_per_token_logps_and_entropies``, ``_generate_single_turn`` and
 ``_generate_and_score_completions`` of TRL 1.16, the one version allowed: they change between versions. TRL's
@@ -25,7 +26,7 @@ from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, uns
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.branch_attention import Branches, use_branches
-from scene_r1_cli.models.shared_prefix import Group, generate_groups
+from scene_r1_cli.models.shared_prefix import Group, generate_groups, shared_length
 from scene_r1_cli.training.once import each_image_once
 
 logger = logging.getLogger(__name__)
@@ -37,40 +38,40 @@ MAX_PREFIX_TOKENS = 8192
 
 @dataclass(frozen=True)
 class PackedGroup:
-    """One prompt with its completions as one sequence of L tokens.
+    """Prompts that begin alike, with their completions, as one sequence of L tokens.
 
     Attributes:
-        input_ids: (1, L) prompt without its last token, then per completion that token and the completion
-            without its last token.
-        labels: (1, L) the token that each position predicts; -100 in the prompt.
-        branches: What each position may attend to: the prompt without its last token, and itself.
-        segment_positions: (L - P + 1,) how far behind the prompt's last token each later token lies, where P
-            is the prompt's length.
-        lengths: Tokens of each completion.
+        input_ids: (1, L) the S tokens that all prompts begin with, then per completion the rest of its prompt
+            and the completion without its last token.
+        labels: (1, L) the token that each position predicts; -100 in prompts.
+        branches: What each position may attend to: the S tokens, and itself.
+        branch_positions: (L - S,) how far behind the S tokens each later one lies.
+        lengths: Tokens of each completion, the last ones of its branch.
     """
 
     input_ids: torch.Tensor
     labels: torch.Tensor
     branches: Branches
-    segment_positions: torch.Tensor
+    branch_positions: torch.Tensor
     lengths: tuple[int, ...]
 
 
-def pack_group(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> PackedGroup:
-    """Pack a prompt (P,) and its completions, each (C >= 1,)."""
-    shared = prompt[:-1]
-    pieces, labels, positions = [shared], [torch.full_like(shared, IGNORED)], []
-    for completion in completions:
-        pieces.append(torch.cat([prompt[-1:], completion[:-1]]))
-        labels.append(completion)
-        positions.append(torch.arange(len(completion), device=prompt.device))
-    lengths = tuple(len(completion) for completion in completions)
+def pack_group(prompts: Sequence[torch.Tensor], completions: Sequence[torch.Tensor]) -> PackedGroup:
+    """Pack prompts, each (P,), and the completion of each, (C >= 1,)."""
+    shared = shared_length([prompt.tolist() for prompt in prompts])
+    start = prompts[0][:shared]
+    pieces, labels, positions = [start], [torch.full_like(start, IGNORED)], []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        own = torch.cat([prompt[shared:], completion[:-1]])
+        pieces.append(own)
+        labels += [torch.full_like(prompt[shared + 1 :], IGNORED), completion]
+        positions.append(torch.arange(len(own), device=own.device))
     return PackedGroup(
         torch.cat(pieces)[None],
         torch.cat(labels)[None],
-        Branches(len(shared), lengths),
+        Branches(shared, tuple(len(of_branch) for of_branch in positions)),
         torch.cat(positions),
-        lengths,
+        tuple(len(completion) for completion in completions),
     )
 
 
@@ -139,49 +140,46 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         real = attention_mask.bool()
         prompts = [ids[:split][mask[:split]] for ids, mask in zip(input_ids, real, strict=True)]
         kept = real[:, split:]
-        for rows in _groups(prompts, pixels):
-            first = rows[0]
+        for rows in self._groups(prompts, pixels):
             # A completion that was emptied still has its place in the batch, with nothing to score.
             scored = [row for row in rows if bool(kept[row].any())]
             if not scored:
                 continue
-            packed = pack_group(prompts[first], [input_ids[row, split:][kept[row]] for row in scored])
-            output = self._forward(model, packed, prompts[first], pixels[first], grids[first])
-            start = len(prompts[first]) - 1
-            for row, length in zip(scored, packed.lengths, strict=True):
-                place = (torch.full_like(kept[row].nonzero()[:, 0], row), kept[row].nonzero()[:, 0])
-                logps = logps.index_put(place, output.log_probs[0, start : start + length].float())
+            packed = pack_group(
+                [prompts[row] for row in scored], [input_ids[row, split:][kept[row]] for row in scored]
+            )
+            output = self._forward(model, packed, pixels[rows[0]], grids[rows[0]])
+            end = packed.branches.shared
+            for row, own, length in zip(scored, packed.branches.lengths, packed.lengths, strict=True):
+                end += own
+                places = kept[row].nonzero()[:, 0]
+                place = (torch.full_like(places, row), places)
+                logps = logps.index_put(place, output.log_probs[0, end - length : end].float())
                 if entropies is not None:
                     entropies = entropies.index_put(
-                        place, output.entropy[0, start : start + length].float().detach()
+                        place, output.entropy[0, end - length : end].float().detach()
                     )
-                start += length
         return logps, entropies, None
 
     def _forward(
-        self,
-        model: Any,
-        packed: PackedGroup,
-        prompt: torch.Tensor,
-        pixel_values: torch.Tensor,
-        grids: torch.Tensor,
+        self, model: Any, packed: PackedGroup, pixel_values: torch.Tensor, grids: torch.Tensor
     ) -> Any:
         inner = _inner(self.accelerator.unwrap_model(model))
         use_branches(inner)
-        types = self._types_of(prompt)
+        start = packed.input_ids[:, : packed.branches.shared]
+        types = self._types_of(packed.input_ids)
         positions, _ = inner.model.get_rope_index(
-            prompt[None], mm_token_type_ids=types[None], image_grid_thw=grids
+            start, mm_token_type_ids=types[:, : packed.branches.shared], image_grid_thw=grids
         )
-        later = positions[:, :, -1:] + packed.segment_positions
-        num_later = packed.input_ids.size(1) - len(prompt) + 1
+        later = positions.amax(dim=(0, 2)) + 1 + packed.branch_positions
         with self.accelerator.autocast():
             return model(
                 input_ids=packed.input_ids,
                 branches=[packed.branches],
-                position_ids=torch.cat([positions[:, :, :-1], later], dim=2),
+                position_ids=torch.cat([positions, later.expand(3, 1, -1)], dim=2),
                 pixel_values=pixel_values,
                 image_grid_thw=grids,
-                mm_token_type_ids=torch.cat([types[:-1], types.new_zeros(num_later)])[None],
+                mm_token_type_ids=types,
                 shift_labels=packed.labels,
                 fused_lm_head=True,
             )
@@ -194,7 +192,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         num_generations: int,
         has_tool_images: bool = False,
     ) -> tuple[list[list[int]], Any]:
-        """As TRL's; a prompt that follows itself in the batch is prefilled once."""
+        """As TRL's; what prompts about the same frames begin with is prefilled once."""
         fields = {"pixel_values", "image_grid_thw", "mm_token_type_ids"}
         if self.use_vllm or images is None or not fields <= multimodal_fields.keys() or has_tool_images:
             if not self.use_vllm:
@@ -216,7 +214,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         completions: list[list[int]] = [[] for _ in prompt_ids]
         image_id: Any = self._image_pad_token_id
         never = [] if image_id is None else [int(image_id)]
-        rows_of = _groups([torch.tensor(ids) for ids in prompt_ids], pixels)
+        rows_of = self._groups([torch.tensor(ids) for ids in prompt_ids], pixels)
         groups = []
         for number, rows in enumerate(rows_of):
             types = self._types_of(torch.tensor(prompt_ids[rows[0]], device=device))[None]
@@ -254,10 +252,24 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
                 what,
             )
 
-    def _types_of(self, prompt: torch.Tensor) -> torch.Tensor:
-        """(P,) 1 where an image stands. The batch's own types are padded on a side that tokenizers choose."""
+    def _types_of(self, ids: torch.Tensor) -> torch.Tensor:
+        """1 where an image stands. The batch's own types are padded on a side that tokenizers choose."""
         image_id: Any = self._image_pad_token_id
-        return (prompt == image_id).to(torch.int32)
+        return (ids == image_id).to(torch.int32)
+
+    def _groups(self, prompts: Sequence[torch.Tensor], pixels: Sequence[torch.Tensor]) -> list[list[int]]:
+        """Rows whose prompts are the same up to their last image, wherever they lie in the batch."""
+        groups: list[list[int]] = []
+        heads = [prompt[: int(self._types_of(prompt).nonzero().max()) + 1] for prompt in prompts]
+        for row, head in enumerate(heads):
+            for group in groups:
+                other = group[0]
+                if torch.equal(head, heads[other]) and torch.equal(pixels[row], pixels[other]):
+                    group.append(row)
+                    break
+            else:
+                groups.append([row])
+        return groups
 
     def _seed_of(self, group: int) -> int:
         """A seed of its own for each step, process and group, the same after a resume."""
@@ -292,17 +304,3 @@ def _per_sample(
     grids = list(torch.split(image_grid_thw, list(num_images)))
     patches = [int(of_sample.prod(dim=-1).sum()) for of_sample in grids]
     return list(torch.split(pixel_values, patches)), grids
-
-
-def _groups(prompts: Sequence[torch.Tensor], pixels: Sequence[torch.Tensor]) -> list[list[int]]:
-    """Rows with the same prompt and the same frames, wherever they lie in the batch."""
-    groups: list[list[int]] = []
-    for row, prompt in enumerate(prompts):
-        for group in groups:
-            other = group[0]
-            if torch.equal(prompt, prompts[other]) and torch.equal(pixels[row], pixels[other]):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    return groups

@@ -12,11 +12,24 @@ from tests.tiny_models import save_tiny_vlm
 
 
 def test_a_group_is_the_prompt_and_then_each_completion_behind_the_prompts_last_token():
-    packed = pack_group(torch.tensor([1, 2, 3]), [torch.tensor([4, 5]), torch.tensor([6])])
+    prompt = torch.tensor([1, 2, 3])
+    packed = pack_group([prompt, prompt], [torch.tensor([4, 5]), torch.tensor([6])])
     assert packed.input_ids.tolist() == [[1, 2, 3, 4, 3]]
     assert packed.labels.tolist() == [[-100, -100, 4, 5, 6]]
-    assert packed.segment_positions.tolist() == [0, 1, 0]
+    assert packed.branch_positions.tolist() == [0, 1, 0]
     assert packed.branches == (2, (2, 1))
+    assert packed.lengths == (2, 1)
+
+
+def test_of_two_questions_only_what_they_begin_with_is_shared():
+    packed = pack_group(
+        [torch.tensor([1, 2, 3]), torch.tensor([1, 7, 8, 9])], [torch.tensor([4]), torch.tensor([5, 6])]
+    )
+    assert packed.input_ids.tolist() == [[1, 2, 3, 7, 8, 9, 5]]
+    assert packed.labels.tolist() == [[-100, -100, 4, -100, -100, 5, 6]]
+    assert packed.branch_positions.tolist() == [0, 1, 0, 1, 2, 3]
+    assert packed.branches == (1, (2, 4))
+    assert packed.lengths == (1, 2)
 
 
 def trainer_of(cls, folder, lora=None, **more):
@@ -40,17 +53,14 @@ def trainer_of(cls, folder, lora=None, **more):
 
 
 class Prompts:
-    """Two frames and a question."""
-
-    def __len__(self):
-        return 4
+    """Two frames and a question; ten numbers are ten questions about one video."""
 
     def __getitem__(self, number):
-        rng = np.random.default_rng(int(number))
+        rng = np.random.default_rng(int(number) // 10)
         images = [Image.fromarray(rng.integers(0, 255, (56, 84, 3)).astype(np.uint8)) for _ in range(2)]
         content: list[Any] = [{"type": "text", "text": "<0.0 seconds>"}, {"type": "image"}]
         content += [{"type": "text", "text": "<1.0 seconds>"}, {"type": "image"}]
-        content += [{"type": "text", "text": f"When is chair {'x' * (3 * int(number))}{number} in view?"}]
+        content += [{"type": "text", "text": f"When is chair {'x' * (int(number) // 3)}{number} in view?"}]
         return {"prompt": [{"role": "user", "content": content}], "images": images}
 
 
@@ -61,7 +71,7 @@ def prompts():
         made = [Prompts()[number] for number in batch["number"]]
         return {name: [row[name] for row in made] for name in ("prompt", "images")}
 
-    return Dataset.from_dict({"number": list(range(len(Prompts())))}).with_transform(rows)
+    return Dataset.from_dict({"number": [0, 10, 20, 30]}).with_transform(rows)
 
 
 def batch_of(trainer, numbers, lengths):
@@ -102,9 +112,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+BATCHES = {"two videos": [0, 10, 0, 10, 0], "one video": [0, 5, 0, 5, 0], "both": [0, 10, 5, 10, 0]}
+
+
 @pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl"])
-def test_log_probabilities_and_gradients_are_those_of_stock_trl(tmp_path, family, variant):
+@pytest.mark.parametrize(
+    ("variant", "batch"),
+    [*((variant, "two videos") for variant in VARIANTS), ("as it is", "one video"), ("LoRA", "both")],
+)
+def test_log_probabilities_and_gradients_are_those_of_stock_trl(tmp_path, family, variant, batch):
     from peft import LoraConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -125,9 +141,9 @@ def test_log_probabilities_and_gradients_are_those_of_stock_trl(tmp_path, family
             trainer.model.gradient_checkpointing_enable()  # what ``train`` begins with
             trainer.model.enable_input_require_grads()
         trainer.model.train()
-        # Groups of three and two, not side by side, with completions of different length.
-        batch, mask = batch_of(trainer, [0, 1, 0, 1, 0], [5, 9, 1, 4, 7])
-        logps, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, **batch)
+        # Groups that do not lie side by side, with completions of different length.
+        inputs, mask = batch_of(trainer, BATCHES[batch], [5, 9, 1, 4, 7])
+        logps, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, **inputs)
         weights = torch.linspace(-1, 1, mask.numel()).reshape(mask.shape)
         (logps * weights * mask).sum().backward()
         gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
