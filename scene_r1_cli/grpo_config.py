@@ -29,6 +29,9 @@ class DataConfig(StrictModel):
     per_scene: int | None = Field(
         default=None, ge=1, description="Queries of each scene, drawn at random; null takes all."
     )
+    together: int = Field(
+        default=1, ge=1, description="Queries about one video in a row: a step computes its frames once."
+    )
     min_truth_s: float = Field(default=0.5, ge=0, description="Queries seen for less are left out.")
     difficulty: DifficultyConfig | None = Field(
         default=None, description="Leave out queries that are too easy or too hard for the start model."

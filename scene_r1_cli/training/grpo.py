@@ -35,7 +35,7 @@ from scene_r1_cli.training.once import keep_features
 from scene_r1_cli.training.preflight import is_out_of_memory, out_of_memory, preflight
 from scene_r1_cli.training.prompt_size import fit_frames, prompt_lengths
 from scene_r1_cli.training.report import SampleLog
-from scene_r1_cli.training.samples import Sample, find_samples
+from scene_r1_cli.training.samples import Sample, find_samples, ordered_by_video
 from scene_r1_cli.training.watch import Progress, reporter
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,9 @@ def train_grpo(
         model.eval()
         samples = _by_difficulty(stage, config, ground, samples, vlm, name, arguments, store, tell)
         model.train()
+    if config.data.together > 1:
+        samples = ordered_by_video(samples, config.data.together, config.data.seed)
+        arguments.shuffle_dataset = False
     _check_number(samples, arguments)
     if arguments.process_index == 0:
         run.keep_data(len(samples), fingerprint([sample.key for sample in samples]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,23 @@ def find_samples(stage: Stage, config: DataConfig, store: Path) -> list[Sample]:
     if told:
         logger.warning("labels are left out: %s", told)
     return samples
+
+
+def ordered_by_video(samples: Sequence[Sample], together: int, seed: int) -> list[Sample]:
+    """Samples in random order, in runs of ``together`` about one video.
+
+    What videos have beyond whole runs comes last.
+    """
+    rng = np.random.default_rng(seed)
+    of_video: dict[Path, list[Sample]] = {}
+    for number in rng.permutation(len(samples)):
+        of_video.setdefault(samples[number].path, []).append(samples[number])
+    runs, rest = [], []
+    for found in of_video.values():
+        whole = len(found) - len(found) % together
+        runs += [found[start : start + together] for start in range(0, whole, together)]
+        rest += found[whole:]
+    return [sample for number in rng.permutation(len(runs)) for sample in runs[number]] + rest
 
 
 def _folders(config: DataConfig, store: Path) -> Mapping[str, Path]:

@@ -1,6 +1,7 @@
 """Which labels are trained on, and what is said of the others."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from scene_r1_cli.models.vlm import Reply
 from scene_r1_cli.training.difficulty import choose_by_difficulty, measure_difficulty, read_difficulty
 from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.prompt_size import fit_frames, prompt_lengths
-from scene_r1_cli.training.samples import find_samples
+from scene_r1_cli.training.samples import Sample, find_samples, ordered_by_video
 from tests import captures
 
 DATA = DataConfig(rooms=0, labels="test")
@@ -158,3 +159,14 @@ def test_queries_the_start_model_always_or_never_gets_right_are_left_out(samples
     assert [sample.label.query_id for sample in kept] == ["mixed"]
     with pytest.raises(InputError, match="Of 2 queries 1 are too hard and 1 too easy"):
         choose_by_difficulty(samples[:2], rewards, config)
+
+
+def test_queries_about_one_video_follow_each_other_in_another_order_for_each_seed():
+    samples = [Sample(Path(video), label(f"{video}{number}")) for video in "abc" for number in range(7)]
+    ordered = ordered_by_video(samples, 3, seed=1)
+    assert sorted(sample.key for sample in ordered) == sorted(sample.key for sample in samples)
+    whole = [ordered[start : start + 3] for start in range(0, 18, 3)]
+    assert all(len({sample.path for sample in run}) == 1 for run in whole)
+    assert [sample.path for sample in ordered] != sorted(sample.path for sample in ordered)
+    assert ordered == ordered_by_video(samples, 3, seed=1)
+    assert ordered != ordered_by_video(samples, 3, seed=2)
