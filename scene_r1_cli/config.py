@@ -23,6 +23,14 @@ class VideoConfig(StrictModel):
     max_side_px: int = Field(default=448, ge=28, description="Longer side of each frame after resizing.")
 
 
+class SamplingConfig(StrictModel):
+    """How replies are decoded; temperature 0 is greedy."""
+
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+
+
 class SpanConfig(StrictModel):
     """Temporal grounding."""
 
@@ -44,6 +52,12 @@ class BoxConfig(StrictModel):
         description="Frames of the whole capture asked if none of the span has a box; 0 is off.",
     )
     max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
+    replies: int = Field(
+        default=1,
+        ge=1,
+        description="Replies drawn for each key frame; the box that agrees best with the others is used.",
+    )
+    replies_temperature: float = Field(default=0.7, gt=0, description="Of the replies, if there are several.")
     max_new_tokens: int = Field(default=512, ge=1)
     think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0)
@@ -55,14 +69,6 @@ class AnswerConfig(StrictModel):
     max_new_tokens: int = Field(default=512, ge=1)
     think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0)
-
-
-class SamplingConfig(StrictModel):
-    """How replies are decoded; temperature 0 is greedy."""
-
-    temperature: float = Field(default=0.0, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    seed: int = 0
 
 
 class ModelConfig(StrictModel):

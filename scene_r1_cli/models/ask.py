@@ -1,4 +1,4 @@
-"""Asks a model one question about some frames, and once more if the reply cannot be read."""
+"""Asks a model one question about some frames, and once more if no reply can be read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.parse import ParseFailure, parse_think
 from scene_r1_cli.models.prompts import PromptStage, ask_again, prompt_hash
 from scene_r1_cli.models.vlm import VLM, Exchange, Record, Reply, VideoPrefix
@@ -36,7 +37,42 @@ def ask(
     retries: int,
     record: Record | None,
 ) -> Understood[T] | ParseFailure:
-    """Ask until the reply can be read, at most ``1 + retries`` times.
+    """Ask until the reply can be read, at most ``1 + retries`` times; arguments as of ``ask_several``.
+
+    Returns:
+        What the model said, or why its last reply could not be read.
+    """
+    found = ask_several(
+        vlm,
+        prefix,
+        prompt,
+        parse,
+        stage=stage,
+        think=think,
+        frame_indices=frame_indices,
+        max_new_tokens=max_new_tokens,
+        retries=retries,
+        record=record,
+    )
+    return found if isinstance(found, ParseFailure) else found[0]
+
+
+def ask_several(
+    vlm: VLM,
+    prefix: VideoPrefix,
+    prompt: str,
+    parse: Callable[[str], T | ParseFailure],
+    *,
+    stage: PromptStage,
+    think: bool = True,
+    frame_indices: Sequence[int],
+    max_new_tokens: int,
+    retries: int,
+    record: Record | None,
+    replies: int = 1,
+    sampling: SamplingConfig | None = None,
+) -> list[Understood[T]] | ParseFailure:
+    """Ask for several replies until one of them can be read, at most ``1 + retries`` times.
 
     Args:
         vlm: The model.
@@ -49,22 +85,31 @@ def ask(
         max_new_tokens: Longest reply.
         retries: How often to ask again, telling the model what was wrong.
         record: Told every exchange; None if nobody listens.
+        replies: How many to draw at a time.
+        sampling: How to decode; None is what the model was loaded with.
 
     Returns:
-        What the model said, or why its last reply could not be read.
+        What the replies say that can be read, at least one, or why the last reply could not be read.
     """
-    outcome: T | ParseFailure = ParseFailure("no_answer", "the model was not asked")
+    failure = ParseFailure("no_answer", "the model was not asked")
     suffix = prompt
     for attempt in range(1 + retries):
-        reply = vlm.generate(prefix, [suffix], max_new_tokens=max_new_tokens)[0]
-        outcome = parse(reply.text)
-        if record is not None:
-            record(_row(vlm, prefix, suffix, reply, outcome, stage, think, attempt, frame_indices))
-        if not isinstance(outcome, ParseFailure):
-            return Understood(outcome, parse_think(reply.text))
-        logger.info("%s: reply %d cannot be read: %s", stage, attempt + 1, outcome.detail)
-        suffix = ask_again(prompt, outcome.code)
-    return outcome
+        understood = []
+        for reply in vlm.generate(
+            prefix, [suffix] * replies, max_new_tokens=max_new_tokens, sampling=sampling
+        ):
+            outcome = parse(reply.text)
+            if record is not None:
+                record(_row(vlm, prefix, suffix, reply, outcome, stage, think, attempt, frame_indices))
+            if isinstance(outcome, ParseFailure):
+                failure = outcome
+            else:
+                understood.append(Understood(outcome, parse_think(reply.text)))
+        if understood:
+            return understood
+        logger.info("%s: reply %d cannot be read: %s", stage, attempt + 1, failure.detail)
+        suffix = ask_again(prompt, failure.code)
+    return failure
 
 
 def _row(

@@ -132,14 +132,15 @@ class EndpointVLM:
         sampling = sampling or self._sampling
         shared = [_content_part(part) for part in prefix.parts()]
 
-        def ask(suffix: str) -> Reply:
+        def ask(suffix: str, number: int) -> Reply:
             body = {
                 "model": self.name,
                 "messages": [{"role": "user", "content": [*shared, _content_part(suffix)]}],
                 "max_tokens": max_new_tokens,
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
-                "seed": sampling.seed,
+                # A question that is asked several times wants several replies.
+                "seed": sampling.seed + number,
                 # Published checkpoints ship a repetition penalty, which would change greedy replies.
                 "frequency_penalty": 0.0,
             }
@@ -148,11 +149,11 @@ class EndpointVLM:
                 self._refused(response)
             return self._reply(response)
 
-        replies = [ask(suffix) for suffix in suffixes[:1]]
+        replies = [ask(suffix, 0) for suffix in suffixes[:1]]
         if len(suffixes) > 1:
             with ThreadPoolExecutor(self._concurrency) as pool:
                 # If one fails, `map` cancels those that have not begun.
-                replies += pool.map(ask, suffixes[1:])
+                replies += pool.map(ask, suffixes[1:], range(1, len(suffixes)))
         return replies
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:

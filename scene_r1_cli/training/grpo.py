@@ -13,7 +13,7 @@ from typing import Any
 
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
-from scene_r1_cli.errors import InputError
+from scene_r1_cli.errors import ConfigError, InputError
 from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.grpo_config import GrpoConfig, Stage
 from scene_r1_cli.run_dir import RunDir
@@ -82,7 +82,7 @@ def train_grpo(
         Folder of the trained model.
 
     Raises:
-        ConfigError: A key of ``trl`` is none of TRL's, or its values do not fit together.
+        ConfigError: A key of ``trl`` is none of TRL's, or its values do not fit together or the model.
         InputError: There is nothing to train on, or other data than when the run began.
         SetupError: The model is not there, memory or disk space runs out.
     """
@@ -104,6 +104,7 @@ def train_grpo(
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run.tensorboard_dir))
     arguments = trl_arguments(TrlConfig, config, run.checkpoints_path, tokens)
     model, processor, family, name = start_model(config, ground.model)
+    _check_length(model, arguments)
     vlm = TransformersVLM(config.model or ground.model.name, model, processor, family, ground.model.sampling)
     with arguments.main_process_first():  # rooms are made by one process
         samples = find_samples(stage, config.data, store)
@@ -186,6 +187,20 @@ def _by_difficulty(
     if arguments.world_size > 1:
         arguments.distributed_state.wait_for_everyone()
     return choose_by_difficulty(samples, read_difficulty(file), settings)
+
+
+def _check_length(model: Any, arguments: Any) -> None:
+    """Raises ConfigError if completions may be longer than all the model can read.
+
+    The preflight would try, and a machine that swaps or kills says nothing a user can read.
+    """
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most is not None and arguments.max_completion_length > most:
+        raise ConfigError(
+            f"trl.max_completion_length {arguments.max_completion_length} is more than the {most} tokens the "
+            "model reads.",
+            "A reply of a few hundred tokens holds the reasoning and the answer.",
+        )
 
 
 def _check_number(samples: Sequence[Sample], arguments: Any) -> None:

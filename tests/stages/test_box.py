@@ -65,6 +65,34 @@ def test_an_unreadable_reply_is_asked_once_more():
     assert "had no <answer> block" in vlm.asked[1][1]
 
 
+def reply_of(*corners):
+    return f'<think>There.</think><answer>{{"bbox_2d": {list(corners)}, "label": "chair"}}</answer>'
+
+
+def test_of_several_replies_the_box_that_others_are_most_like_is_taken_with_its_share():
+    config = BoxConfig(num_keyframes=1, max_side_px=448, replies=4)
+    boxes, vlm, rows = ground(
+        reply_of(300, 300, 400, 330),
+        reply_of(56, 42, 112, 84),
+        reply_of(56, 42, 112, 70),
+        JUNK,
+        config=config,
+    )
+    assert isinstance(boxes, tuple)
+    assert boxes[0].xyxy_px == (111.5, 83.5, 223.5, 167.5)
+    # The junk is no reply; of the two others one is like it, by two thirds.
+    assert boxes[0].score == pytest.approx(1 / 3)
+    assert len(vlm.asked) == len(rows) == 4
+    assert [row["attempt"] for row in rows] == [0] * 4
+
+
+def test_if_half_of_the_replies_say_it_is_not_there_it_is_not():
+    config = BoxConfig(num_keyframes=1, max_side_px=448, replies=2, search_frames=0)
+    failure, _, _ = ground(HERE, NOT_HERE, config=config)
+    assert isinstance(failure, StageFailure)
+    assert "object not in the frame" in failure.reason
+
+
 FAILURES = [
     ((NOT_HERE, NOT_HERE, NOT_HERE), "none of 3 key frames gave a box (3 × object not in the frame)"),
     (
