@@ -38,7 +38,8 @@ def ground_boxes(
 ) -> tuple[Box2D, ...]:
     """Ask the model for the object's box in each key frame, one prompt per frame.
 
-    If it says that the object is in none of them, the span was wrong: frames elsewhere are asked then.
+    If it says that the object is in none of them, or its replies to each disagree, the span was wrong: frames
+    elsewhere are asked then.
 
     Args:
         vlm: The model.
@@ -49,8 +50,9 @@ def ground_boxes(
         record: Told every exchange with the model.
 
     Returns:
-        One box for each key frame that shows the object, by rising frame; of several boxes in a reply
-        the first, which is the model's best; of several replies the box that most agree with.
+        One box for each frame that shows the object, by rising frame; of several boxes in a reply the
+        first, which is the model's best; of several replies the box that most agree with. Where replies to
+        some frames agree by ``min_agreement``, those; else the ``num_keyframes`` surest.
 
     Raises:
         StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
@@ -65,12 +67,16 @@ def ground_boxes(
                 boxes.append(outcome)
             else:
                 misses[outcome] += 1
-        if boxes:
-            return tuple(boxes)
-        if not misses[NOT_THERE]:
+        if any(box.score >= config.min_agreement for box in boxes):
+            break
+        if not boxes and not misses[NOT_THERE]:
             # Replies that cannot be read say nothing about the span.
             break
         logger.info("the object is not seen between %g s and %g s", span.start_s, span.end_s)
+    if boxes:
+        surest = sorted(boxes, key=lambda box: -box.score)
+        sure = sum(box.score >= config.min_agreement for box in boxes)
+        return tuple(sorted(surest[: sure or config.num_keyframes], key=lambda box: box.frame_index))
     if not misses:
         raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())

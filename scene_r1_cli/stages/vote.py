@@ -53,8 +53,9 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
     """The boxes of the object that most boxes mean.
 
     Points in the middle of one box, seen again in the frame of another, lie in that other box if both are of
-    one object. The box that most others agree with (of equals, the one with the larger share of its image)
-    stays, with all that do not disagree with it; two frames that show nothing in common say nothing.
+    one object. A box weighs the square of its score: how often the model would say the same. The box that the
+    most weight agrees with (of equals, the one with the larger share of its image) stays, with all that agree
+    with it; two frames that show nothing in common say nothing, and then a box stays that is as sure.
 
     Args:
         scene: The capture.
@@ -76,8 +77,11 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
         known = [share for share in shares if share is not None]
         if known:
             votes[a, b] = votes[b, a] = 1 if np.mean(known) >= AGREE_SHARE else -1
-    best = max(range(len(boxes)), key=lambda index: (votes[index].sum(), _area(boxes[index])))
-    kept = [box for index, box in enumerate(boxes) if index == best or votes[best, index] >= 0]
+    scores = np.array([box.score for box in boxes])
+    support = (votes + np.eye(len(boxes))) @ scores**2
+    best = max(range(len(boxes)), key=lambda index: (support[index], _area(boxes[index])))
+    stays = (votes[best] > 0) | ((votes[best] == 0) & (scores >= scores[best]))
+    kept = [box for box, is_kept in zip(boxes, stays, strict=True) if is_kept]
     if len(kept) < len(boxes):
         dropped = sorted(box.frame_index for box in boxes if box not in kept)
         logger.info("boxes of frames %s are of something else than most and are left out", dropped)

@@ -93,6 +93,25 @@ def test_if_half_of_the_replies_say_it_is_not_there_it_is_not():
     assert "object not in the frame" in failure.reason
 
 
+def test_where_replies_to_no_frame_of_the_span_agree_frames_elsewhere_are_asked_and_the_sure_ones_kept():
+    config = BoxConfig(num_keyframes=1, search_frames=2, max_side_px=448, replies=2, min_agreement=0.6)
+    corners = (56, 42, 112, 84)
+    scattered = [reply_of(*corners), reply_of(300, 300, 400, 330)]
+    boxes, _, _ = ground(*scattered, reply_of(*corners), reply_of(*corners), *scattered, config=config)
+    assert isinstance(boxes, tuple)
+    assert [box.score for box in boxes] == [1]
+    assert not SPAN.start_s <= boxes[0].frame_index < SPAN.end_s
+
+
+def test_where_no_replies_agree_the_surest_are_kept():
+    config = BoxConfig(num_keyframes=1, search_frames=2, max_side_px=448, replies=2, min_agreement=0.6)
+    scattered = [reply_of(56, 42, 112, 84), reply_of(300, 300, 400, 330)]
+    nearer = [reply_of(56, 42, 112, 84), reply_of(56, 42, 112, 63)]
+    boxes, _, _ = ground(*scattered, *scattered, *nearer, config=config)
+    assert isinstance(boxes, tuple)
+    assert [box.score for box in boxes] == [pytest.approx(0.5)]
+
+
 FAILURES = [
     ((NOT_HERE, NOT_HERE, NOT_HERE), "none of 3 key frames gave a box (3 × object not in the frame)"),
     (

@@ -1,5 +1,7 @@
 """Key frames vote in 3D: a box of another object is left out, whoever it came from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ def boxes(scene, *blocks):
 )
 def test_the_majority_stays(scene, blocks, kept):
     assert [box.frame_index for box in agreeing_boxes(scene, boxes(scene, *blocks))] == kept
+
+
+def test_a_box_weighs_what_its_replies_agree(scene):
+    sure, *unsure = boxes(scene, 0, 1, 1)
+    unsure = [replace(box, score=0.6) for box in unsure]
+    assert agreeing_boxes(scene, [sure, *unsure]) == [sure]
+    assert agreeing_boxes(scene, [replace(sure, score=0.8), *unsure]) == unsure
 
 
 def test_of_two_that_disagree_the_larger_stays(scene):
