@@ -10,7 +10,7 @@ import numpy as np
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.models.families import FAMILIES, Family, size_on_grid
-from scene_r1_cli.models.vlm import Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
 from scene_r1_cli.types import Camera, Frame, Scene
 
 
@@ -36,6 +36,11 @@ class ScriptedVLM:
     ) -> list[Reply]:
         self.asked += [(prefix, suffix) for suffix in suffixes]
         return [Reply(self.replies.pop(0), "stop", 100, 10) for _ in suffixes]
+
+    def generate_each(
+        self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
+    ) -> list[list[Reply]]:
+        return [self.generate(*each, max_new_tokens=max_new_tokens, sampling=sampling) for each in asked]
 
 
 class PlainReader:

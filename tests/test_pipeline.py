@@ -54,6 +54,9 @@ class ScriptedVLM:
         text = f'<think>seen</think><answer>{{"bbox_2d": {numbers}, "label": "block"}}</answer>'
         return [Reply(text, "stop", None, None)]
 
+    def generate_each(self, asked, *, max_new_tokens, sampling=None):
+        return [self.generate(*each, max_new_tokens=max_new_tokens, sampling=sampling) for each in asked]
+
 
 def models_of(vlm):
     return cast(Models, SimpleNamespace(vlm=vlm, tracker=GeometricTracker(CONFIG.tracker)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.families import Family
-from scene_r1_cli.models.vlm import VLM, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import VLM, Asked, Reply, VideoPrefix
 
 BATCH = 16
 
@@ -16,7 +16,7 @@ class AskedAhead:
     """A VLM that is told which questions will come, and answers them in batches behind one prefix.
 
     The first question about some frames brings the replies of those that are expected next about the same
-    frames; replies are those of asking alone (greedy decoding; see ``generate_shared``).
+    frames; replies are those of asking alone (greedy decoding; see ``generate_groups``).
 
     Args:
         vlm: The model.
@@ -69,3 +69,9 @@ class AskedAhead:
                 for suffix, reply in zip(together, replies, strict=True)
             }
         return [self._replies[key]]
+
+    def generate_each(
+        self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
+    ) -> list[list[Reply]]:
+        """See VLM; passed on, since questions about several videos are not expected."""
+        return self._vlm.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)

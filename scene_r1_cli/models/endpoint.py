@@ -20,7 +20,7 @@ import numpy as np
 from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import ConfigError, SetupError
 from scene_r1_cli.models.families import FAMILIES, Family, family_in_name, family_named, size_on_grid
-from scene_r1_cli.models.vlm import Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
 
 logger = logging.getLogger(__name__)
 
@@ -121,21 +121,34 @@ class EndpointVLM:
         max_new_tokens: int,
         sampling: SamplingConfig | None = None,
     ) -> list[Reply]:
-        """See ``VLM.generate``.
+        """See ``VLM.generate``; raises as ``generate_each``."""
+        asked = [Asked(prefix, suffixes)]
+        (replies,) = self.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
+        return replies
 
-        The first question is answered before the others are sent, so that a server's prefix cache holds the
-        frames when they come; they follow a few at a time.
+    def generate_each(
+        self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
+    ) -> list[list[Reply]]:
+        """See ``VLM.generate_each``.
+
+        The first question about some frames is answered before their others are sent, so that a server's
+        prefix cache holds the frames when they come; a few are under way at a time.
 
         Raises:
             SetupError: The server fails, is busy or out of reach also after all retries, or refuses.
         """
         sampling = sampling or self._sampling
-        shared = [_content_part(part) for part in prefix.parts()]
+        shared = [[_content_part(part) for part in prefix.parts()] for prefix, _ in asked]
 
-        def ask(suffix: str, number: int) -> Reply:
+        def ask(place: int, number: int) -> Reply:
             body = {
                 "model": self.name,
-                "messages": [{"role": "user", "content": [*shared, _content_part(suffix)]}],
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [*shared[place], _content_part(asked[place].suffixes[number])],
+                    }
+                ],
                 "max_tokens": max_new_tokens,
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
@@ -149,11 +162,15 @@ class EndpointVLM:
                 self._refused(response)
             return self._reply(response)
 
-        replies = [ask(suffix, 0) for suffix in suffixes[:1]]
-        if len(suffixes) > 1:
-            with ThreadPoolExecutor(self._concurrency) as pool:
+        numbers = [range(len(suffixes)) for _, suffixes in asked]
+        firsts = [(place, number) for place, of_place in enumerate(numbers) for number in of_place[:1]]
+        others = [(place, number) for place, of_place in enumerate(numbers) for number in of_place[1:]]
+        replies: list[list[Reply]] = [[] for _ in asked]
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            for questions in (firsts, others):
                 # If one fails, `map` cancels those that have not begun.
-                replies += pool.map(ask, suffixes[1:], range(1, len(suffixes)))
+                for (place, _), reply in zip(questions, pool.map(lambda q: ask(*q), questions), strict=True):
+                    replies[place].append(reply)
         return replies
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:

@@ -13,7 +13,7 @@ image, a token's position is its index plus one constant on all three axes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,9 @@ from scene_r1_cli.models.prefix_attention import PrefixedCache, prefix_attention
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
+
+MAX_PREFIX_TOKENS = 8192
+"""Prefixes whose keys and values are held at a time: half a gigabyte for Qwen2.5-VL-7B."""
 
 
 class Group(NamedTuple):
@@ -78,29 +81,6 @@ def _draw(shares: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     return torch.minimum(places, last)
 
 
-def generate_shared(
-    model: PreTrainedModel,
-    rows: Sequence[Sequence[int]],
-    vision: Mapping[str, torch.Tensor],
-    *,
-    eos_ids: Sequence[int],
-    max_new_tokens: int,
-    sampling: SamplingConfig,
-    never: Sequence[int] = (),
-) -> list[list[int]]:
-    """Continue prompts that begin with the same images: ``generate_groups`` of one group."""
-    (replies,) = generate_groups(
-        model,
-        [Group(rows, vision, sampling.seed)],
-        eos_ids=eos_ids,
-        max_new_tokens=max_new_tokens,
-        sampling=sampling,
-        never=never,
-    )
-    return replies
-
-
-@torch.inference_mode()
 def generate_groups(
     model: PreTrainedModel,
     groups: Sequence[Group],
@@ -110,7 +90,7 @@ def generate_groups(
     sampling: SamplingConfig,
     never: Sequence[int] = (),
 ) -> list[list[list[int]]]:
-    """Continue the prompts of several groups in one batch.
+    """Continue the prompts of several groups, as many in one batch as MAX_PREFIX_TOKENS of prefixes.
 
     Args:
         model: The model, in evaluation mode.
@@ -123,7 +103,38 @@ def generate_groups(
     Returns:
         For each group the new tokens of each prompt, the ending one included if it was written.
     """
-    lengths = [shared_length(group.rows) for group in groups]
+    ends, lengths = list(eos_ids), [shared_length(group.rows) for group in groups]
+    replies = []
+    for part in _together(lengths):
+        replies += _generate_batch(
+            model, groups[part], lengths[part], ends, max_new_tokens, sampling, list(never)
+        )
+    return replies
+
+
+def _together(lengths: Sequence[int]) -> Iterator[slice]:
+    """Groups of one batch: as many as MAX_PREFIX_TOKENS of prefixes, at least one."""
+    start, tokens = 0, 0
+    for number, length in enumerate(lengths):
+        if number > start and tokens + length > MAX_PREFIX_TOKENS:
+            yield slice(start, number)
+            start, tokens = number, 0
+        tokens += length
+    if lengths:
+        yield slice(start, len(lengths))
+
+
+@torch.inference_mode()
+def _generate_batch(
+    model: Any,
+    groups: Sequence[Group],
+    lengths: Sequence[int],
+    eos_ids: list[int],
+    max_new_tokens: int,
+    sampling: SamplingConfig,
+    never: list[int],
+) -> list[list[list[int]]]:
+    """``generate_groups`` in one batch; rows of a group share as many first tokens as ``lengths`` say."""
     prefilled = [
         _prefill(model, group.rows[0][:length], group.vision)
         for group, length in zip(groups, lengths, strict=True)
@@ -139,7 +150,7 @@ def generate_groups(
     is_before = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=model.device).tril()
     visible = is_own[:, None, None, :].bool() & is_before
     sampler = Sampler(sampling, [group.seed + row for group in groups for row in range(len(group.rows))])
-    ends = torch.tensor(list(eos_ids), device=model.device)
+    ends = torch.tensor(eos_ids, device=model.device)
     active = list(range(len(own)))
     replies: list[list[int]] = [[] for _ in own]
     with prefix_attention(model):
@@ -155,7 +166,7 @@ def generate_groups(
             )
             logits = output.logits[:, -1]
             if never:
-                logits = logits.index_fill(1, torch.tensor(list(never), device=logits.device), -torch.inf)
+                logits = logits.index_fill(1, torch.tensor(never, device=logits.device), -torch.inf)
             chosen = sampler(logits, active)
             for row, token in zip(active, chosen.tolist(), strict=True):
                 replies[row].append(token)

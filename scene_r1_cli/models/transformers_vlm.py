@@ -11,13 +11,18 @@ import torch
 from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import SetupError
 from scene_r1_cli.models.families import Family, ImageGrid, family_of, size_on_grid
-from scene_r1_cli.models.shared_prefix import generate_shared
-from scene_r1_cli.models.vlm import Reply, VideoPrefix
+from scene_r1_cli.models.shared_prefix import Group, generate_groups
+from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
 logger = logging.getLogger(__name__)
+
+
+_Rendered = tuple[VideoPrefix, Sequence[str]]
+_Written = tuple[Sequence[Sequence[int]], list[list[int]]]
+"""Tokens of each prompt, and of each reply."""
 
 
 class TransformersVLM:
@@ -75,26 +80,43 @@ class TransformersVLM:
         max_new_tokens: int,
         sampling: SamplingConfig | None = None,
     ) -> list[Reply]:
-        """See ``VLM.generate``.
+        """See ``VLM.generate``; raises as ``generate_each``."""
+        asked = [Asked(prefix, suffixes)]
+        (replies,) = self.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
+        return replies
+
+    def generate_each(
+        self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
+    ) -> list[list[Reply]]:
+        """See ``VLM.generate_each``.
 
         Raises:
-            ValueError: The frames are not at ``model_size_wh``, so the processor would resize them.
+            ValueError: Frames are not at ``model_size_wh``, so the processor would resize them.
             SetupError: The device has too little memory.
         """
-        if not suffixes:
-            return []
-        texts = [self.render(prefix, suffix) for suffix in suffixes]
-        sampling = sampling or self._sampling
-        generate = self._generate_shared if self._shares_prefix else self._generate_batch
+        rendered = [
+            (prefix, [self.render(prefix, suffix) for suffix in suffixes])
+            for prefix, suffixes in asked
+            if suffixes
+        ]
+        generate = self._generate_shared if self._shares_prefix else self._generate_batches
         try:
-            rows, new_tokens = generate(prefix, texts, max_new_tokens, sampling)
+            written = iter(generate(rendered, max_new_tokens, sampling or self._sampling))
         except torch.OutOfMemoryError as error:
+            questions = sum(len(suffixes) for _, suffixes in asked)
+            frames = sum(len(prefix.frames_rgb) for prefix, _ in asked)
+            width, height = asked[0].prefix.size_wh
             raise SetupError(
-                f"{self.name} ran out of memory on {self._model.device} at {len(suffixes)} question(s) "
-                f"about {len(prefix.frames_rgb)} frames of {prefix.size_wh[0]}×{prefix.size_wh[1]} pixels.",
+                f"{self.name} ran out of memory on {self._model.device} at {questions} question(s) "
+                f"about {frames} frames of {width}×{height} pixels.",
                 "Use fewer or smaller frames (video.max_frames, video.max_side_px) or a smaller model.",
             ) from error
-        return [self._reply(len(row), tokens) for row, tokens in zip(rows, new_tokens, strict=True)]
+        return [
+            [self._reply(len(row), tokens) for row, tokens in zip(*next(written), strict=True)]
+            if suffixes
+            else []
+            for _, suffixes in asked
+        ]
 
     def render(self, prefix: VideoPrefix, suffix: str) -> str:
         """The whole prompt as text through the checkpoint's chat template, one placeholder per frame."""
@@ -118,19 +140,18 @@ class TransformersVLM:
         return [before + len(question) for question in questions]
 
     def _generate_shared(
-        self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig
-    ) -> tuple[list[list[int]], list[list[int]]]:
+        self, asked: Sequence[_Rendered], max_new_tokens: int, sampling: SamplingConfig
+    ) -> list[_Written]:
         """Prompt tokens and new tokens of each text; frames are encoded and prefilled once."""
-        rows, vision = self.encode_shared(prefix, texts)
-        new_tokens = generate_shared(
+        groups = [Group(*self.encode_shared(prefix, texts), sampling.seed) for prefix, texts in asked]
+        replies = generate_groups(
             self._model,
-            rows,
-            vision,
+            groups,
             eos_ids=self._eos_ids,
             max_new_tokens=max_new_tokens,
             sampling=sampling,
         )
-        return rows, new_tokens
+        return [(group.rows, of_group) for group, of_group in zip(groups, replies, strict=True)]
 
     def encode_shared(
         self, prefix: VideoPrefix, texts: Sequence[str]
@@ -150,10 +171,15 @@ class TransformersVLM:
         vision = {key: first[key] for key in ("pixel_values", "image_grid_thw", "mm_token_type_ids")}
         return [head + tail for tail in tail_ids], vision
 
+    def _generate_batches(
+        self, asked: Sequence[_Rendered], max_new_tokens: int, sampling: SamplingConfig
+    ) -> list[_Written]:
+        """As ``_generate_shared`` for other architectures: ordinary batches through ``generate``."""
+        return [self._generate_batch(prefix, texts, max_new_tokens, sampling) for prefix, texts in asked]
+
     def _generate_batch(
         self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig
-    ) -> tuple[list[list[int]], list[list[int]]]:
-        """As ``_generate_shared`` for other architectures: an ordinary batch through ``generate``."""
+    ) -> _Written:
         from transformers import GenerationConfig
 
         inputs = self._encode(texts, [prefix] * len(texts))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -112,6 +112,13 @@ Record = Callable[[Mapping[str, Any]], None]
 """Told every exchange (``asdict(Exchange)``) as it happens, so that those of a failing stage are kept too."""
 
 
+class Asked(NamedTuple):
+    """Questions about the same frames, which are at ``VLM.model_size_wh``."""
+
+    prefix: VideoPrefix
+    suffixes: Sequence[str]
+
+
 class VLM(Protocol):
     """A vision-language model."""
 
@@ -151,4 +158,10 @@ class VLM(Protocol):
         Raises:
             SetupError: The model cannot be reached or does not fit.
         """
+        ...
+
+    def generate_each(
+        self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
+    ) -> list[list[Reply]]:
+        """As ``generate``, about the frames of several prefixes at once; one list of replies per prefix."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scene_r1_cli.config import AnswerConfig
 from scene_r1_cli.errors import StageFailure
-from scene_r1_cli.models.ask import ask
+from scene_r1_cli.models.ask import Frames, ask
 from scene_r1_cli.models.parse import ParseFailure, parse_answer
 from scene_r1_cli.models.prompts import answer_prompt
 from scene_r1_cli.models.vlm import VLM, Record
@@ -33,12 +33,11 @@ def answer_question(
     """
     found = ask(
         vlm,
-        video.prefix,
+        Frames(video.prefix, video.frame_indices.tolist()),
         answer_prompt(question.text, video.duration_s, think=config.think),
         parse_answer,
         stage="answer",
         think=config.think,
-        frame_indices=video.frame_indices.tolist(),
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,
         record=record,

@@ -12,9 +12,9 @@ import numpy as np
 from scene_r1_cli.config import BoxConfig, SamplingConfig
 from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.geometry.boxes import box2d_iou
-from scene_r1_cli.models.ask import ask_several
+from scene_r1_cli.models.ask import Frames, Understood, ask_each
 from scene_r1_cli.models.families import box_to_original
-from scene_r1_cli.models.parse import ParseFailure, parse_boxes
+from scene_r1_cli.models.parse import BoxesReply, ParseFailure, parse_boxes
 from scene_r1_cli.models.prompts import box_prompt
 from scene_r1_cli.models.vlm import VLM, Record, VideoPrefix
 from scene_r1_cli.stages.video import resize_rgb
@@ -61,8 +61,7 @@ def ground_boxes(
     boxes: list[Box2D] = []
     misses: Counter[str] = Counter()
     for key_frames in (choose_key_frames(scene, span, config), frames_elsewhere(scene, span, config)):
-        for frame, image_rgb in key_frames:
-            outcome = _ask_box(vlm, frame, image_rgb, query, config, record)
+        for outcome in _ask_boxes(vlm, list(key_frames), query, config, record):
             if isinstance(outcome, Box2D):
                 boxes.append(outcome)
             else:
@@ -83,38 +82,51 @@ def ground_boxes(
     raise StageFailure("box", f"none of {misses.total()} key frames gave a box ({reasons})")
 
 
-def _ask_box(
-    vlm: VLM, frame: Frame, image_rgb: np.ndarray, query: Query, config: BoxConfig, record: Record | None
-) -> Box2D | str:
-    """The box in one frame, or in words why there is none."""
-    original_wh = (image_rgb.shape[1], image_rgb.shape[0])
-    model_wh = vlm.model_size_wh(original_wh, config.max_side_px)
-    found = ask_several(
+def _ask_boxes(
+    vlm: VLM,
+    key_frames: Sequence[tuple[Frame, np.ndarray]],
+    query: Query,
+    config: BoxConfig,
+    record: Record | None,
+) -> list[Box2D | str]:
+    """The box in each of some frames of one capture, or in words why there is none."""
+    if not key_frames:
+        return []
+    height, width = key_frames[0][1].shape[:2]
+    model_wh = vlm.model_size_wh((width, height), config.max_side_px)
+    found = ask_each(
         vlm,
-        VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])),
+        [
+            Frames(VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])), [index])
+            for frame, image_rgb in key_frames
+            for index in [frame.frame_index]
+        ],
         box_prompt(query.text, vlm.family, model_wh, think=config.think),
         parse_boxes,
         stage="box",
         think=config.think,
-        frame_indices=[frame.frame_index],
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,
         record=record,
         replies=config.replies,
         sampling=SamplingConfig(temperature=config.replies_temperature) if config.replies > 1 else None,
     )
-    if isinstance(found, ParseFailure):
-        return "reply cannot be read"
-    said = [reply for reply in found if reply.value.boxes]
-    if 2 * len(said) <= len(found):
-        return NOT_THERE
-    boxes = []
-    for reply in said:
-        box = reply.value.boxes[0]
-        xyxy_px = box_to_original(box.xyxy_model, vlm.family, model_wh, original_wh)
-        if xyxy_px is not None:
-            boxes.append(Box2D(frame.frame_index, xyxy_px, label=box.label, rationale=reply.rationale))
-    return most_agreed(boxes, len(found)) if boxes else "box without area in the frame"
+
+    def box_of(frame: Frame, replies: Sequence[Understood[BoxesReply]] | ParseFailure) -> Box2D | str:
+        if isinstance(replies, ParseFailure):
+            return "reply cannot be read"
+        said = [reply for reply in replies if reply.value.boxes]
+        if 2 * len(said) <= len(replies):
+            return NOT_THERE
+        boxes = []
+        for reply in said:
+            box = reply.value.boxes[0]
+            xyxy_px = box_to_original(box.xyxy_model, vlm.family, model_wh, (width, height))
+            if xyxy_px is not None:
+                boxes.append(Box2D(frame.frame_index, xyxy_px, label=box.label, rationale=reply.rationale))
+        return most_agreed(boxes, len(replies)) if boxes else "box without area in the frame"
+
+    return [box_of(frame, replies) for (frame, _), replies in zip(key_frames, found, strict=True)]
 
 
 def most_agreed(boxes: Sequence[Box2D], num_replies: int) -> Box2D:

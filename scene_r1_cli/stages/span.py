@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scene_r1_cli.config import SpanConfig
 from scene_r1_cli.errors import StageFailure
-from scene_r1_cli.models.ask import ask
+from scene_r1_cli.models.ask import Frames, ask
 from scene_r1_cli.models.parse import ParseFailure, parse_span
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.models.vlm import VLM, Record
@@ -33,12 +33,11 @@ def ground_span(
     """
     found = ask(
         vlm,
-        video.prefix,
+        Frames(video.prefix, video.frame_indices.tolist()),
         span_prompt(query.text, video.duration_s, think=config.think),
         parse_span,
         stage="span",
         think=config.think,
-        frame_indices=video.frame_indices.tolist(),
         max_new_tokens=config.max_new_tokens,
         retries=config.retries,
         record=record,

@@ -15,7 +15,7 @@ TRL then shuffles the rows, which ``_prepare_inputs`` here does not: prompts are
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,6 @@ from scene_r1_cli.training.once import each_image_once
 logger = logging.getLogger(__name__)
 
 IGNORED = -100
-MAX_PREFIX_TOKENS = 8192
-"""Prompts whose keys and values are held at a time while sampling: half a gigabyte for Qwen2.5-VL-7B."""
 
 
 @dataclass(frozen=True)
@@ -225,21 +223,20 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             }
             groups.append(Group([prompt_ids[row] for row in rows], vision, self._seed_of(number)))
         try:
-            for part in _together([len(group.rows[0]) for group in groups]):
-                replies = generate_groups(
-                    model,
-                    groups[part],
-                    eos_ids=self.eos_token_ids,
-                    max_new_tokens=args.max_completion_length,
-                    sampling=SamplingConfig(temperature=self.temperature, top_p=args.top_p),
-                    # In a reply it would stand for an image that is not there, and stop the loss.
-                    never=never,
-                )
-                for rows, of_group in zip(rows_of[part], replies, strict=True):
-                    for row, reply in zip(rows, of_group, strict=True):
-                        completions[row] = reply
+            replies = generate_groups(
+                model,
+                groups,
+                eos_ids=self.eos_token_ids,
+                max_new_tokens=args.max_completion_length,
+                sampling=SamplingConfig(temperature=self.temperature, top_p=args.top_p),
+                # In a reply it would stand for an image that is not there, and stop the loss.
+                never=never,
+            )
         finally:
             model.train(was_training)
+        for rows, of_group in zip(rows_of, replies, strict=True):
+            for row, reply in zip(rows, of_group, strict=True):
+                completions[row] = reply
         return completions, None
 
     def _tell_stock(self, what: str) -> None:
@@ -280,17 +277,6 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
 def _inner(model: Any) -> Any:
     """The vision-language model inside LoRA's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _together(lengths: Sequence[int]) -> Iterator[slice]:
-    """Groups that are sampled in one batch: as many as MAX_PREFIX_TOKENS of prompts, at least one."""
-    start, tokens = 0, 0
-    for number, length in enumerate(lengths):
-        if number > start and tokens + length > MAX_PREFIX_TOKENS:
-            yield slice(start, number)
-            start, tokens = number, 0
-        tokens += length
-    yield slice(start, len(lengths))
 
 
 def _tensor(value: Any) -> torch.Tensor:

@@ -112,11 +112,21 @@ def test_sharing_the_prefix_gives_the_replies_of_generate(vlm):
     assert reference.generate(prefix, QUESTIONS, max_new_tokens=24) == expected
 
 
+def test_frames_of_several_prefixes_are_asked_together(vlm):
+    from scene_r1_cli.models.vlm import Asked
+
+    asked = [Asked(make_prefix(vlm, seed=seed), QUESTIONS[:seed]) for seed in (2, 0, 1)]
+    alone = [vlm.generate(*each, max_new_tokens=8) for each in asked]
+    assert [len(replies) for replies in alone] == [2, 0, 1]
+    assert vlm.generate_each(asked, max_new_tokens=8) == alone
+    assert without_sharing(vlm).generate_each(asked, max_new_tokens=8) == alone
+
+
 def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch):
     prefix = make_prefix(vlm)
     questions = [*QUESTIONS, *(f"{question} And why?" for question in QUESTIONS)]
     texts = [vlm.render(prefix, question) for question in questions]
-    _, free = vlm._generate_shared(prefix, texts, 24, SamplingConfig())
+    ((_, free),) = vlm._generate_shared([(prefix, texts)], 24, SamplingConfig())
     # Tokens that end some replies early and leave others.
     ends = [*vlm._eos_ids, free[0][9], free[1][4]]
     monkeypatch.setattr(vlm._model.generation_config, "eos_token_id", ends)
@@ -124,13 +134,13 @@ def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch
     def up_to_end(tokens):
         return next((tokens[: i + 1] for i, token in enumerate(tokens) if token in ends), tokens)
 
-    _, ended = vlm._generate_shared(prefix, texts, 24, SamplingConfig())
+    ((_, ended),) = vlm._generate_shared([(prefix, texts)], 24, SamplingConfig())
     assert ended == [up_to_end(tokens) for tokens in free]
     assert len({len(tokens) for tokens in ended}) > 1
     sampled = SamplingConfig(temperature=1.0, seed=5)
-    _, together = vlm._generate_shared(prefix, texts, 24, sampled)
-    alone = vlm._generate_shared(prefix, texts[:1], 24, sampled)[1][0]
-    assert together[0] == alone
+    ((_, together),) = vlm._generate_shared([(prefix, texts)], 24, sampled)
+    ((_, alone),) = vlm._generate_shared([(prefix, texts[:1])], 24, sampled)
+    assert together[0] == alone[0]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -168,14 +178,14 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(top_p, tokens):
 
 
 def test_a_token_can_be_kept_out(vlm):
-    from scene_r1_cli.models.shared_prefix import generate_shared
+    from scene_r1_cli.models.shared_prefix import Group, generate_groups
 
     prefix = make_prefix(vlm)
     rows, vision = vlm.encode_shared(prefix, [vlm.render(prefix, question) for question in QUESTIONS])
     settings = {"eos_ids": vlm._eos_ids, "max_new_tokens": 6, "sampling": SamplingConfig()}
-    free = generate_shared(vlm._model, rows, vision, **settings)
+    (free,) = generate_groups(vlm._model, [Group(rows, vision)], **settings)
     never = [reply[0] for reply in free]
-    kept = generate_shared(vlm._model, rows, vision, **settings, never=never)
+    (kept,) = generate_groups(vlm._model, [Group(rows, vision)], **settings, never=never)
     assert not set(never) & {token for reply in kept for token in reply}
 
 

@@ -115,7 +115,7 @@ def test_where_no_replies_agree_the_surest_are_kept():
 FAILURES = [
     ((NOT_HERE, NOT_HERE, NOT_HERE), "none of 3 key frames gave a box (3 × object not in the frame)"),
     (
-        (NOT_HERE, JUNK, JUNK, '<answer>{"bbox_2d": [9000, 0, 9100, 50]}</answer>'),
+        (NOT_HERE, JUNK, '<answer>{"bbox_2d": [9000, 0, 9100, 50]}</answer>', JUNK),
         "none of 3 key frames gave a box (1 × object not in the frame, 1 × reply cannot be read, "
         "1 × box without area in the frame)",
     ),
