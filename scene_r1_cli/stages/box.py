@@ -51,8 +51,8 @@ def ground_boxes(
 
     Returns:
         One box for each frame that shows the object, by rising frame; of several boxes in a reply the
-        first, which is the model's best; of several replies the box that most agree with. Where replies to
-        some frames agree by ``min_agreement``, those; else the ``num_keyframes`` surest.
+        first, which is the model's best; of several replies the box that most agree with. If the replies to no
+        frame of the span agree by ``min_agreement``, but some elsewhere do, those from there.
 
     Raises:
         StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
@@ -61,21 +61,20 @@ def ground_boxes(
     boxes: list[Box2D] = []
     misses: Counter[str] = Counter()
     for key_frames in (choose_key_frames(scene, span, config), frames_elsewhere(scene, span, config)):
-        for outcome in _ask_boxes(vlm, list(key_frames), query, config, record):
-            if isinstance(outcome, Box2D):
-                boxes.append(outcome)
-            else:
-                misses[outcome] += 1
-        if any(box.score >= config.min_agreement for box in boxes):
-            break
+        outcomes = _ask_boxes(vlm, list(key_frames), query, config, record)
+        found = [outcome for outcome in outcomes if isinstance(outcome, Box2D)]
+        misses.update(outcome for outcome in outcomes if isinstance(outcome, str))
+        if any(box.score >= config.min_agreement for box in found):
+            # The others may be of the same object; the key frames' vote finds out.
+            return tuple(box for box in found if 2 * box.score >= config.min_agreement)
+        # What is found elsewhere is believed only if one is sure, where the span has anything.
+        boxes = boxes or sorted(found, key=lambda box: -box.score)[: config.num_keyframes]
         if not boxes and not misses[NOT_THERE]:
             # Replies that cannot be read say nothing about the span.
             break
         logger.info("the object is not seen between %g s and %g s", span.start_s, span.end_s)
     if boxes:
-        surest = sorted(boxes, key=lambda box: -box.score)
-        sure = sum(box.score >= config.min_agreement for box in boxes)
-        return tuple(sorted(surest[: sure or config.num_keyframes], key=lambda box: box.frame_index))
+        return tuple(sorted(boxes, key=lambda box: box.frame_index))
     if not misses:
         raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())

@@ -55,7 +55,7 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
     Points in the middle of one box, seen again in the frame of another, lie in that other box if both are of
     one object. A box weighs the square of its score: how often the model would say the same. The box that the
     most weight agrees with (of equals, the one with the larger share of its image) stays, with all that agree
-    with it; two frames that show nothing in common say nothing, and then a box stays that is as sure.
+    with it; two frames that show nothing in common say nothing, and then a box of full score stays.
 
     Args:
         scene: The capture.
@@ -78,9 +78,10 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
         if known:
             votes[a, b] = votes[b, a] = 1 if np.mean(known) >= AGREE_SHARE else -1
     scores = np.array([box.score for box in boxes])
-    support = (votes + np.eye(len(boxes))) @ scores**2
+    np.fill_diagonal(votes, 1)
+    support = (votes > 0) @ scores**2
     best = max(range(len(boxes)), key=lambda index: (support[index], _area(boxes[index])))
-    stays = (votes[best] > 0) | ((votes[best] == 0) & (scores >= scores[best]))
+    stays = (votes[best] > 0) | ((votes[best] == 0) & (scores == 1))
     kept = [box for box, is_kept in zip(boxes, stays, strict=True) if is_kept]
     if len(kept) < len(boxes):
         dropped = sorted(box.frame_index for box in boxes if box not in kept)

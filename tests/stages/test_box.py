@@ -103,13 +103,14 @@ def test_where_replies_to_no_frame_of_the_span_agree_frames_elsewhere_are_asked_
     assert not SPAN.start_s <= boxes[0].frame_index < SPAN.end_s
 
 
-def test_where_no_replies_agree_the_surest_are_kept():
+def test_where_no_replies_agree_the_boxes_of_the_span_are_kept():
     config = BoxConfig(num_keyframes=1, search_frames=2, max_side_px=448, replies=2, min_agreement=0.6)
     scattered = [reply_of(56, 42, 112, 84), reply_of(300, 300, 400, 330)]
     nearer = [reply_of(56, 42, 112, 84), reply_of(56, 42, 112, 63)]
-    boxes, _, _ = ground(*scattered, *scattered, *nearer, config=config)
+    boxes, _, _ = ground(*scattered, *nearer, *scattered, config=config)
     assert isinstance(boxes, tuple)
-    assert [box.score for box in boxes] == [pytest.approx(0.5)]
+    assert len(boxes) == 1
+    assert SPAN.start_s <= boxes[0].frame_index < SPAN.end_s
 
 
 FAILURES = [
