@@ -51,8 +51,8 @@ def ground_boxes(
 
     Returns:
         One box for each frame that shows the object, by rising frame; of several boxes in a reply the
-        first, which is the model's best; of several replies the box that most agree with. If the replies to no
-        frame of the span agree by ``min_agreement``, but some elsewhere do, those from there.
+        first, which is the model's best; of several replies the box that most agree with. If the replies to
+        no frame of the span agree by ``min_agreement``, but some elsewhere do, those from there.
 
     Raises:
         StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
