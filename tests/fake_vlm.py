@@ -10,11 +10,11 @@ import numpy as np
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.models.families import FAMILIES, Family, size_on_grid
-from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, AsksOne, Reply, VideoPrefix
 from scene_r1_cli.types import Camera, Frame, Scene
 
 
-class ScriptedVLM:
+class ScriptedVLM(AsksOne):
     """Gives prepared replies in turn and keeps what it was asked as (prefix, suffix)."""
 
     def __init__(self, *replies: str, family: str = "qwen2.5-vl") -> None:
@@ -26,21 +26,13 @@ class ScriptedVLM:
     def model_size_wh(self, original_wh: tuple[int, int], max_side_px: int) -> tuple[int, int]:
         return size_on_grid(original_wh, max_side_px, self.family.grid)
 
-    def generate(
-        self,
-        prefix: VideoPrefix,
-        suffixes: Sequence[str],
-        *,
-        max_new_tokens: int,
-        sampling: SamplingConfig | None = None,
-    ) -> list[Reply]:
-        self.asked += [(prefix, suffix) for suffix in suffixes]
-        return [Reply(self.replies.pop(0), "stop", 100, 10) for _ in suffixes]
-
     def generate_each(
         self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
     ) -> list[list[Reply]]:
-        return [self.generate(*each, max_new_tokens=max_new_tokens, sampling=sampling) for each in asked]
+        questions = [(prefix, suffix) for prefix, suffixes in asked for suffix in suffixes]
+        self.asked += questions
+        said = iter([Reply(self.replies.pop(0), "stop", 100, 10) for _ in questions])
+        return [[next(said) for _ in suffixes] for _, suffixes in asked]
 
 
 class PlainReader:

@@ -20,7 +20,7 @@ import numpy as np
 from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import ConfigError, SetupError
 from scene_r1_cli.models.families import FAMILIES, Family, family_in_name, family_named, size_on_grid
-from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, AsksOne, Reply
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ BUSY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 JPEG_QUALITY = 95
 
 
-class EndpointVLM:
+class EndpointVLM(AsksOne):
     """A served model; see ``VLM``.
 
     Args:
@@ -112,19 +112,6 @@ class EndpointVLM:
     def model_size_wh(self, original_wh: tuple[int, int], max_side_px: int) -> tuple[int, int]:
         """See ``VLM.model_size_wh``."""
         return size_on_grid(original_wh, max_side_px, self.family.grid)
-
-    def generate(
-        self,
-        prefix: VideoPrefix,
-        suffixes: Sequence[str],
-        *,
-        max_new_tokens: int,
-        sampling: SamplingConfig | None = None,
-    ) -> list[Reply]:
-        """See ``VLM.generate``; raises as ``generate_each``."""
-        asked = [Asked(prefix, suffixes)]
-        (replies,) = self.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
-        return replies
 
     def generate_each(
         self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None

@@ -12,7 +12,7 @@ from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import SetupError
 from scene_r1_cli.models.families import Family, ImageGrid, family_of, size_on_grid
 from scene_r1_cli.models.shared_prefix import Group, generate_groups
-from scene_r1_cli.models.vlm import Asked, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, AsksOne, Reply, VideoPrefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -25,7 +25,7 @@ _Written = tuple[Sequence[Sequence[int]], list[list[int]]]
 """Tokens of each prompt, and of each reply."""
 
 
-class TransformersVLM:
+class TransformersVLM(AsksOne):
     """A loaded checkpoint; see ``VLM``.
 
     Args:
@@ -71,19 +71,6 @@ class TransformersVLM:
     def model_size_wh(self, original_wh: tuple[int, int], max_side_px: int) -> tuple[int, int]:
         """See ``VLM.model_size_wh``."""
         return size_on_grid(original_wh, max_side_px, self._grid)
-
-    def generate(
-        self,
-        prefix: VideoPrefix,
-        suffixes: Sequence[str],
-        *,
-        max_new_tokens: int,
-        sampling: SamplingConfig | None = None,
-    ) -> list[Reply]:
-        """See ``VLM.generate``; raises as ``generate_each``."""
-        asked = [Asked(prefix, suffixes)]
-        (replies,) = self.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
-        return replies
 
     def generate_each(
         self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None

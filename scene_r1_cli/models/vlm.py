@@ -165,3 +165,20 @@ class VLM(Protocol):
     ) -> list[list[Reply]]:
         """As ``generate``, about the frames of several prefixes at once; one list of replies per prefix."""
         ...
+
+
+class AsksOne:
+    """``VLM.generate`` by way of ``generate_each``."""
+
+    def generate(
+        self: VLM,
+        prefix: VideoPrefix,
+        suffixes: Sequence[str],
+        *,
+        max_new_tokens: int,
+        sampling: SamplingConfig | None = None,
+    ) -> list[Reply]:
+        """See ``VLM.generate``; raises as ``generate_each``."""
+        asked = [Asked(prefix, suffixes)]
+        (replies,) = self.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
+        return replies

@@ -50,8 +50,10 @@ def test_the_box_stage_fails_by_name_and_keeps_the_replies_of_each_key_frame(sce
     assert result.failure.stage == "box"
     assert result.failure.reason == "none of 2 key frames gave a box (2 × reply cannot be read)"
     rows = artifacts.read_exchanges()
-    assert [row["attempt"] for row in rows] == [0, 1, 0, 1]
-    assert rows[0]["frame_indices"] == rows[1]["frame_indices"] != rows[2]["frame_indices"]
+    # Both frames are asked together, and again.
+    asked = config.box.replies
+    assert [row["attempt"] for row in rows] == [0] * 2 * asked + [1] * 2 * asked
+    assert rows[0]["frame_indices"] == rows[2 * asked]["frame_indices"] != rows[asked]["frame_indices"]
 
 
 def test_the_answer_stage_fails_by_name(scene, config):
