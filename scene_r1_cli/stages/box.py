@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from scene_r1_cli.config import BoxConfig, SamplingConfig
-from scene_r1_cli.errors import InputError, StageFailure
+from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.models.ask import Frames, Understood, ask_each
 from scene_r1_cli.models.families import box_to_original
 from scene_r1_cli.models.parse import BoxesReply, ParseFailure, parse_boxes
 from scene_r1_cli.models.prompts import box_prompt
 from scene_r1_cli.models.vlm import VLM, Record, VideoPrefix
+from scene_r1_cli.stages.key_frames import choose_key_frames, frames_elsewhere
 from scene_r1_cli.stages.video import resize_rgb
 from scene_r1_cli.types import Box2D, Frame, Query, Scene, TemporalSpan
 
 logger = logging.getLogger(__name__)
-
-SHARPNESS_WIDTH_PX = 480
 
 NOT_THERE = "object not in the frame"
 """Why a frame has no box: the model says so."""
@@ -96,9 +95,11 @@ def _ask_boxes(
     found = ask_each(
         vlm,
         [
-            Frames(VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])), [index])
+            Frames(
+                VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([frame.timestamp_s])),
+                [frame.frame_index],
+            )
             for frame, image_rgb in key_frames
-            for index in [frame.frame_index]
         ],
         box_prompt(query.text, vlm.family, model_wh, think=config.think),
         parse_boxes,
@@ -147,75 +148,3 @@ def most_agreed(boxes: Sequence[Box2D], num_replies: int) -> Box2D:
     agreement = (ious.sum(axis=1) - 1) / (num_replies - 1)
     best = int(agreement.argmax())
     return replace(boxes[best], score=float(agreement[best]))
-
-
-def choose_key_frames(scene: Scene, span: TemporalSpan, config: BoxConfig) -> list[tuple[Frame, np.ndarray]]:
-    """Key frames of a span: one from each of ``num_keyframes`` equal parts, the sharpest looked at.
-
-    A span too short to hold a frame gives the frame nearest to its middle. Frames that cannot be decoded
-    are passed over; a part without any other frame has no key frame.
-
-    Returns:
-        Frames by rising time, each with its (H, W, 3) uint8 colour image at the original size.
-    """
-    positions = _positions_in(scene, span)
-    return list(_one_of_each_part(scene, positions, config.num_keyframes, config.sharpest_of))
-
-
-def frames_elsewhere(
-    scene: Scene, span: TemporalSpan, config: BoxConfig
-) -> Iterator[tuple[Frame, np.ndarray]]:
-    """``search_frames`` frames outside a span, chosen as ``choose_key_frames`` does; read when asked for."""
-    positions = np.setdiff1d(np.arange(len(scene.frames)), _positions_in(scene, span))
-    return _one_of_each_part(scene, positions, config.search_frames, config.sharpest_of)
-
-
-def _positions_in(scene: Scene, span: TemporalSpan) -> np.ndarray:
-    """Rising positions of the frames of a span; the nearest to its middle if it holds none."""
-    times_s = scene.timestamps_s
-    positions = np.flatnonzero((times_s >= span.start_s) & (times_s < span.end_s))
-    if len(positions):
-        return positions
-    return np.array([np.abs(times_s - (span.start_s + span.end_s) / 2).argmin()])
-
-
-def _one_of_each_part(
-    scene: Scene, positions: np.ndarray, count: int, sharpest_of: int
-) -> Iterator[tuple[Frame, np.ndarray]]:
-    parts = min(count, len(positions))
-    for part in np.array_split(positions, parts) if parts else ():
-        sharpest = _sharpest(scene, _spread(part, sharpest_of))
-        if sharpest is not None:
-            yield sharpest
-
-
-def _spread(positions: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` of some positions: the middles of equal parts."""
-    count = min(count, len(positions))
-    return positions[((np.arange(count) + 0.5) * len(positions) / count).astype(np.int64)]
-
-
-def _sharpest(scene: Scene, positions: np.ndarray) -> tuple[Frame, np.ndarray] | None:
-    """The sharpest of some frames with its image; None if none can be decoded."""
-    best: tuple[float, Frame, np.ndarray] | None = None
-    for position in positions.tolist():
-        frame = scene.frames[position]
-        try:
-            image_rgb = scene.read_color(frame.frame_index)
-        except InputError as error:
-            logger.warning("frame %d is passed over: %s", frame.frame_index, error.message)
-            continue
-        score = sharpness(image_rgb) if len(positions) > 1 else 0.0
-        if best is None or score > best[0]:
-            best = (score, frame, image_rgb)
-    return best[1:] if best is not None else None
-
-
-def sharpness(image_rgb: np.ndarray) -> float:
-    """Variance of the Laplacian of an (H, W, 3) uint8 image at a fixed width; motion blur lowers it."""
-    import cv2
-
-    height, width = image_rgb.shape[:2]
-    scale = min(1.0, SHARPNESS_WIDTH_PX / width)
-    small_rgb = resize_rgb(image_rgb, (max(1, round(width * scale)), max(1, round(height * scale))))
-    return float(cv2.Laplacian(cv2.cvtColor(small_rgb, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
