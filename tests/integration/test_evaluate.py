@@ -36,8 +36,12 @@ def run(arguments, cwd, **kwargs):
     )
 
 
+FEW = ["--set", "box.search_frames=4"]
+"""Pocket is often unsure, and two dozen frames a query take their time."""
+
+
 def asking(store, out, *more):
-    return ["evaluate", "--rooms", 2, "--limit", 8, "--store", store, "--out", out, *more]
+    return ["evaluate", "--rooms", 2, "--limit", 8, *FEW, "--store", store, "--out", out, *more]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +111,7 @@ def test_shards_join_to_the_whole(store, whole, tmp_path):
 
 
 def test_the_ladder_is_one_report_and_each_step_is_a_run_to_compare(store, tmp_path):
-    asked = ["evaluate", "--rooms", 2, "--limit", 4, "--task", "ground", "--store", store]
+    asked = ["evaluate", "--rooms", 2, "--limit", 4, *FEW, "--task", "ground", "--store", store]
     done = run([*asked, "--ladder", "--out", "run", "--json"], tmp_path)
     assert done.returncode in (0, 5), done.stderr
     ladder = json.loads(done.stdout)["ladder"]
