@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--questions", type=int, default=1, help="about the same frames, with G each")
     parser.add_argument("--only", choices=("stock", "apart", "shared"), help="one of them, in this process")
-    parser.add_argument("--skip", nargs="+", default=[], help="what not to measure")
+    parser.add_argument("--skip", nargs="+", default=[], choices=("stock", "apart"), help="not measured")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.only:
@@ -159,7 +159,7 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found[which] = json.loads(done.stdout.splitlines()[-1])
         print(which, found[which], flush=True)
-    for which in set(found) - {"shared"}:
+    for which in [name for name in found if name != "shared"]:
         ratios = {
             name: round(found[which][name] / max(found["shared"][name], 1e-9), 2)
             for name in ("loss_s", "sample_s", "loss_added_mb")

@@ -178,7 +178,10 @@ class TemporalSpan:
 
 @dataclass(frozen=True)
 class Box2D:
-    """A box in the original colour image: ``xyxy_px`` are pixel-centre coordinates, x1 < x2, y1 < y2."""
+    """A box in the original colour image: ``xyxy_px`` are pixel-centre coordinates, x1 < x2, y1 < y2.
+
+    ``score`` is the mean IoU with the model's other replies, 1 if it was asked once.
+    """
 
     frame_index: int
     xyxy_px: tuple[float, float, float, float]

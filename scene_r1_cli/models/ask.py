@@ -36,37 +36,6 @@ class Frames(NamedTuple):
     indices: Sequence[int]
 
 
-def ask(
-    vlm: VLM,
-    frames: Frames,
-    prompt: str,
-    parse: Callable[[str], T | ParseFailure],
-    *,
-    stage: PromptStage,
-    think: bool = True,
-    max_new_tokens: int,
-    retries: int,
-    record: Record | None,
-) -> Understood[T] | ParseFailure:
-    """Ask until the reply can be read, at most ``1 + retries`` times; arguments as of ``ask_each``.
-
-    Returns:
-        What the model said, or why its last reply could not be read.
-    """
-    (found,) = ask_each(
-        vlm,
-        [frames],
-        prompt,
-        parse,
-        stage=stage,
-        think=think,
-        max_new_tokens=max_new_tokens,
-        retries=retries,
-        record=record,
-    )
-    return found if isinstance(found, ParseFailure) else found[0]
-
-
 def ask_each(
     vlm: VLM,
     frames: Sequence[Frames],

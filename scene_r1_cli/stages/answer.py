@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scene_r1_cli.config import AnswerConfig
 from scene_r1_cli.errors import StageFailure
-from scene_r1_cli.models.ask import Frames, ask
+from scene_r1_cli.models.ask import Frames, ask_each
 from scene_r1_cli.models.parse import ParseFailure, parse_answer
 from scene_r1_cli.models.prompts import answer_prompt
 from scene_r1_cli.models.vlm import VLM, Record
@@ -31,9 +31,9 @@ def answer_question(
         StageFailure: No reply can be read.
         InputError: The question is empty.
     """
-    found = ask(
+    (found,) = ask_each(
         vlm,
-        Frames(video.prefix, video.frame_indices.tolist()),
+        [Frames(video.prefix, video.frame_indices.tolist())],
         answer_prompt(question.text, video.duration_s, think=config.think),
         parse_answer,
         stage="answer",
@@ -44,4 +44,5 @@ def answer_question(
     )
     if isinstance(found, ParseFailure):
         raise StageFailure("answer", f"the model's reply cannot be read: {found.detail}")
-    return Answer(text=found.value.text, rationale=found.rationale)
+    (reply,) = found
+    return Answer(text=reply.value.text, rationale=reply.rationale)

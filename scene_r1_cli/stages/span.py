@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scene_r1_cli.config import SpanConfig
 from scene_r1_cli.errors import StageFailure
-from scene_r1_cli.models.ask import Frames, ask
+from scene_r1_cli.models.ask import Frames, ask_each
 from scene_r1_cli.models.parse import ParseFailure, parse_span
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.models.vlm import VLM, Record
@@ -31,9 +31,9 @@ def ground_span(
         StageFailure: No reply can be read, or the span lies outside the video.
         InputError: The query is empty.
     """
-    found = ask(
+    (found,) = ask_each(
         vlm,
-        Frames(video.prefix, video.frame_indices.tolist()),
+        [Frames(video.prefix, video.frame_indices.tolist())],
         span_prompt(query.text, video.duration_s, think=config.think),
         parse_span,
         stage="span",
@@ -44,7 +44,8 @@ def ground_span(
     )
     if isinstance(found, ParseFailure):
         raise StageFailure("span", f"the model's reply cannot be read: {found.detail}")
-    span = found.value
+    (reply,) = found
+    span = reply.value
     if span.start_s >= video.duration_s or span.end_s < 0:
         raise StageFailure(
             "span",
@@ -54,5 +55,5 @@ def ground_span(
     return TemporalSpan(
         start_s=max(span.start_s, 0.0),
         end_s=min(span.end_s, video.duration_s),
-        rationale=found.rationale,
+        rationale=reply.rationale,
     )
