@@ -144,8 +144,9 @@ def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature):
+def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature, monkeypatch):
     """Prefixes of other lengths, other numbers of questions, replies that end early: as each group alone."""
+    from scene_r1_cli.models import shared_prefix
     from scene_r1_cli.models.shared_prefix import Group, generate_groups
 
     groups = []
@@ -161,6 +162,15 @@ def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature):
     assert together == [generate_groups(vlm._model, [group], **settings)[0] for group in groups]
     assert [len(of_group) for of_group in together] == [len(group.rows) for group in groups]
     assert len(together[1][0]) == 1
+    # Where not all prefixes fit, the groups are written in several batches.
+    batches = []
+    write = shared_prefix._generate_batch
+    monkeypatch.setattr(shared_prefix, "MAX_PREFIX_TOKENS", 1)
+    monkeypatch.setattr(
+        shared_prefix, "_generate_batch", lambda *given: batches.append(len(given[1])) or write(*given)
+    )
+    assert generate_groups(vlm._model, groups, **settings) == together
+    assert batches == [1, 1, 1]
     assert len({len(reply) for of_group in together for reply in of_group}) > 1
 
 
