@@ -5,6 +5,7 @@ Every value remembers where it came from, so an error names the file or flag tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -109,7 +110,7 @@ def _read_yaml(path: Path) -> Values:
     except UnicodeDecodeError as error:
         raise ConfigError(f"The config file {path} is not UTF-8 text.") from error
     try:
-        values = yaml.safe_load(text)
+        values = _parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}: {getattr(error, 'problem', '')})" if mark else ""
@@ -121,6 +122,18 @@ def _read_yaml(path: Path) -> Values:
     return values
 
 
+def _parse_yaml(text: str) -> Any:
+    """As ``yaml.safe_load``, but ``6e-5`` is a number, as in JSON and YAML 1.2; YAML 1.1 wants ``6.0e-5``."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    return yaml.load(text, Loader)
+
+
 def _set_layer(text: str) -> _Layer:
     key, equals, value_text = text.partition("=")
     if not equals or not key.strip():
@@ -128,7 +141,7 @@ def _set_layer(text: str) -> _Layer:
     import yaml
 
     try:
-        value = yaml.safe_load(value_text)
+        value = _parse_yaml(value_text)
     except yaml.YAMLError:
         value = value_text
     return _Layer(f"--set {text}", _nested(key.strip(), value))

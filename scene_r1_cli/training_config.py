@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pydantic import Field
 
-import yaml
-from pydantic import Field, ValidationError
-
-from scene_r1_cli.errors import ConfigError
 from scene_r1_cli.strict_model import StrictModel
 
 
@@ -72,23 +68,3 @@ class PocketConfig(StrictModel):
     language: PhaseConfig = PhaseConfig(steps=1200, learning_rate=1.5e-3)
     joint: PhaseConfig = PhaseConfig(steps=200, learning_rate=3.0e-4)
     look: PhaseConfig = PhaseConfig(steps=400, learning_rate=8.0e-4)
-
-
-def read_pocket_config(path: Path) -> PocketConfig:
-    """Read and check a training configuration.
-
-    Raises:
-        ConfigError: The file cannot be read, is no YAML mapping, or holds a key or value not accepted.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"The config file {path} is not valid YAML.") from error
-    try:
-        return PocketConfig.model_validate(values or {})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"In {path}, {key or 'the file'} is not accepted: {first['msg']}.") from error

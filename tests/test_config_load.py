@@ -71,6 +71,9 @@ def test_a_resolved_config_gives_itself_again(yaml_file):
 VALUES = [
     # --set, section, value
     ("video.fps=1.5", lambda c: c.video.fps, 1.5),
+    ("video.fps=5e-1", lambda c: c.video.fps, 0.5),
+    ("model.sampling.temperature=1E0", lambda c: c.model.sampling.temperature, 1.0),
+    ("model.name=7e", lambda c: c.model.name, "7e"),
     ("model.family=null", lambda c: c.model.family, None),
     ("model.name=a=b", lambda c: c.model.name, "a=b"),
     ("model.name=@odd: text", lambda c: c.model.name, "@odd: text"),

@@ -213,7 +213,7 @@ def check_config(
     from scene_r1_cli.config_load import load_config, load_settings
     from scene_r1_cli.grpo_config import GrpoConfig
     from scene_r1_cli.preprocess_config import PreprocessConfig
-    from scene_r1_cli.training_config import read_pocket_config
+    from scene_r1_cli.training_config import PocketConfig
 
     if command == "ground":
         load_config(files=[file])
@@ -222,7 +222,7 @@ def check_config(
     elif command == "train":
         load_settings(GrpoConfig, files=[file])
     elif command == "train-sft":
-        read_pocket_config(file)
+        load_settings(PocketConfig, files=[file])
     else:
         raise UsageError(f"--for takes ground, preprocess, train or train-sft, not {command!r}.")
     output.print_data(f"{file} is accepted by {command}")

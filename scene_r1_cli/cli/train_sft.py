@@ -33,9 +33,10 @@ def train_sft(
 
       scener1 train-sft --config configs/train/pocket.yaml --resume
     """
-    from scene_r1_cli.training_config import read_pocket_config
+    from scene_r1_cli.config_load import load_settings
+    from scene_r1_cli.training_config import PocketConfig
 
-    settings = read_pocket_config(config)
+    settings = load_settings(PocketConfig, files=[config])
     if dry_run:
         output.print_data(settings.model_dump_json(indent=2))
         return

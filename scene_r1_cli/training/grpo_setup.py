@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: in
         # Pictures are read when a step needs them.
         "dataloader_num_workers": 0,
     }
+    _check_numbers(trl_config, config.trl)
     values = defaults | config.trl
     values["report_to"] = reported_to(values["report_to"])
     if values.get("use_vllm") and importlib.util.find_spec("vllm") is None:
@@ -88,6 +90,19 @@ def trl_arguments(trl_config: Any, config: GrpoConfig, out: Path, max_tokens: in
         raise ConfigError(f"trl: {error}.", "Keys are those of TRL's GRPOConfig.") from error
     except ValueError as error:
         raise ConfigError(f"trl: {error}") from error
+
+
+def _check_numbers(trl_config: Any, given: Mapping[str, Any]) -> None:
+    """TRL takes what it is given, and would fail in the middle of a step.
+
+    Raises:
+        ConfigError: A word where TRL's default is a number.
+    """
+    for field in fields(trl_config):
+        value = given.get(field.name)
+        if isinstance(field.default, int | float) and isinstance(value, str):
+            kind = type(field.default).__name__
+            raise ConfigError(f"trl.{field.name} is {value!r}, where TRL takes {kind}.")
 
 
 def reported_to(names: Any) -> list[str]:

@@ -82,6 +82,13 @@ def test_the_papers_configuration_leaves_nothing_to_trls_defaults(stage):
     assert not PINNED - config.trl.keys()
 
 
+def test_a_word_where_trl_takes_a_number_is_refused(tmp_path):
+    from trl.trainer.grpo_config import GRPOConfig
+
+    with pytest.raises(ConfigError, match=r"trl\.learning_rate is 'fast', where TRL takes float"):
+        trl_arguments(GRPOConfig, GrpoConfig(trl={"learning_rate": "fast"}), tmp_path, 8)
+
+
 def test_vllm_modes_reach_trl_and_need_their_package(tmp_path, monkeypatch):
     from trl.trainer.grpo_config import GRPOConfig
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from scene_r1_cli.config_load import load_settings
 from scene_r1_cli.errors import ConfigError, InputError
 from scene_r1_cli.training import pocket
 from scene_r1_cli.training.room_views import load_views, save_views
-from scene_r1_cli.training_config import PhaseConfig, PocketConfig, read_pocket_config
+from scene_r1_cli.training_config import PhaseConfig, PocketConfig
 from tests.training.views import block_views
 
 CONFIG = PocketConfig(
@@ -95,22 +96,22 @@ def test_views_are_read_as_written(tmp_path):
 def test_shipped_configurations_are_accepted():
     files = [Path("configs/train") / name for name in ("pocket.yaml", "pocket-more.yaml")]
     for file in files:
-        assert read_pocket_config(file).train_rooms > 0
+        assert load_settings(PocketConfig, files=[file]).train_rooms > 0
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("threadz: 3", "threadz is not accepted"),
+        ("threadz: 3", "threadz is no setting"),
         ("a: [", "not valid YAML"),
-        ("seed: x", "seed is not accepted"),
+        ("seed: x", "seed is 'x'"),
     ],
 )
 def test_bad_configurations_name_the_key(tmp_path, text, sentence):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=sentence):
-        read_pocket_config(path)
+        load_settings(PocketConfig, files=[path])
 
 
 def test_training_goes_on_from_a_checkpoint_with_the_last_phase(rooms, tmp_path):
