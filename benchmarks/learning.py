@@ -6,6 +6,9 @@ are compared with, query by query: intervals are 95 % bootstrap intervals over s
     python -m benchmarks.learning --what temporal image ground --out learning --arms \
         pocket grpo=runs/t0,runs/t1,runs/t2 sft=runs/s0,runs/s1,runs/s2
 
+Boxes are asked for as ``ground`` asks, with several replies where the preset says so; one greedy reply is
+that of --set box.replies=1 box.retries=0.
+
 What a model scored is kept in --out, so a second call adds arms without asking again, and calls with
 different arms may run beside each other.
 """
@@ -15,8 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Literal, get_args
+from statistics import fmean
+from typing import Any, Literal, get_args
 
 from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
@@ -29,13 +34,15 @@ from scene_r1_cli.evaluation.statistics import difference_of_seeds, mean_of_seed
 from scene_r1_cli.evaluation.truth import score_against_label
 from scene_r1_cli.files import write_json
 from scene_r1_cli.fingerprint import fingerprint
+from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.models.checkpoint import weights_fingerprint
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.pipeline import ground_query
+from scene_r1_cli.stages.box import boxes_in_frames
 from scene_r1_cli.training.grpo_data import PromptDataset
-from scene_r1_cli.training.rewards import box_reward, format_reward, temporal_reward
+from scene_r1_cli.training.rewards import format_reward, temporal_reward
 from scene_r1_cli.training.samples import Sample
-from scene_r1_cli.types import Query
+from scene_r1_cli.types import Box2D, Query
 
 What = Literal["temporal", "image", "ground"]
 Scores = dict[str, list[float]]
@@ -59,34 +66,42 @@ def samples_of(what: What, folders: Sequence[Path], per_room: int) -> list[Sampl
 def score(what: What, samples: list[Sample], config: GroundConfig, cache: Path) -> Scores:
     """What a configuration's model scores on each sample."""
     models = Models(config)
-    return (
-        _ground(samples, config, models, cache) if what == "ground" else _ask(what, samples, config, models)
-    )
+    if what == "temporal":
+        return _spans(samples, config, models)
+    return _boxes(samples, config, models) if what == "image" else _ground(samples, config, models, cache)
 
 
-def _ask(
-    what: Literal["temporal", "image"], samples: list[Sample], config: GroundConfig, models: Models
-) -> Scores:
-    """Span or box IoU of greedy answers, and their form."""
-    dataset = PromptDataset(what, samples, models.vlm, config)
-    reward = temporal_reward if what == "temporal" else box_reward
-    limit = config.span.max_new_tokens if what == "temporal" else config.box.max_new_tokens
-    think = (config.span if what == "temporal" else config.box).think
-    found: Scores = {"span IoU" if what == "temporal" else "2D box IoU": [], "form": []}
-    ious, forms = found.values()
-    place = 0
-    while place < len(samples):
-        # Questions about one video follow each other, so they are asked together.
-        end = place + 1
-        while what == "temporal" and end < len(samples) and samples[end].path == samples[place].path:
-            end += 1
-        prefix, _ = dataset.prompt_of(place)
-        texts = [dataset.prompt_of(number)[1] for number in range(place, end)]
-        for number, reply in enumerate(models.vlm.generate(prefix, texts, max_new_tokens=limit), start=place):
-            ious.append(reward(reply.text, **dataset.truth_of(number)))
-            forms.append(format_reward(reply.text, think=think))
-        place = end
-    return found
+def _spans(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
+    """Span IoU of greedy answers, and their form."""
+    dataset = PromptDataset("temporal", samples, models.vlm, config)
+    ious, forms = [], []
+    # Questions about one video follow each other, so they are asked together.
+    for _, numbers in groupby(range(len(samples)), lambda number: samples[number].path):
+        asked = list(numbers)
+        texts = [dataset.prompt_of(number)[1] for number in asked]
+        prefix, _ = dataset.prompt_of(asked[0])
+        replies = models.vlm.generate(prefix, texts, max_new_tokens=config.span.max_new_tokens)
+        for number, reply in zip(asked, replies, strict=True):
+            ious.append(temporal_reward(reply.text, **dataset.truth_of(number)))
+            forms.append(format_reward(reply.text, think=config.span.think))
+    return {"span IoU": ious, "form": forms}
+
+
+def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
+    """2D box IoU in the best key frame, of as many replies as ``box.replies`` says, and their form."""
+    ious, forms = [], []
+    for path, of_scene in groupby(samples, lambda sample: sample.path):
+        scene = cached_scene(open_scene(path))
+        for sample in of_scene:
+            label, truth = sample.label, sample.keyframe
+            assert truth is not None
+            key_frame = (scene.frame(truth.frame_index), scene.read_color(truth.frame_index))
+            query = Query(label.scene_id, label.query_id, label.text)
+            rows: list[Mapping[str, Any]] = []
+            (box,) = boxes_in_frames(models.vlm, [key_frame], query, config.box, rows.append)
+            ious.append(box2d_iou(box.xyxy_px, truth.box_xyxy_px) if isinstance(box, Box2D) else 0.0)
+            forms.append(fmean(format_reward(row["reply"], think=config.box.think) for row in rows))
+    return {"2D box IoU": ious, "form": forms}
 
 
 def _ground(samples: list[Sample], config: GroundConfig, models: Models, cache: Path) -> Scores:

@@ -60,7 +60,7 @@ def ground_boxes(
     boxes: list[Box2D] = []
     misses: Counter[str] = Counter()
     for key_frames in (choose_key_frames(scene, span, config), frames_elsewhere(scene, span, config)):
-        outcomes = _ask_boxes(vlm, list(key_frames), query, config, record)
+        outcomes = boxes_in_frames(vlm, list(key_frames), query, config, record)
         found = [outcome for outcome in outcomes if isinstance(outcome, Box2D)]
         misses.update(outcome for outcome in outcomes if isinstance(outcome, str))
         if any(box.score >= config.min_agreement for box in found):
@@ -80,14 +80,28 @@ def ground_boxes(
     raise StageFailure("box", f"none of {misses.total()} key frames gave a box ({reasons})")
 
 
-def _ask_boxes(
+def boxes_in_frames(
     vlm: VLM,
     key_frames: Sequence[tuple[Frame, np.ndarray]],
     query: Query,
     config: BoxConfig,
-    record: Record | None,
+    record: Record | None = None,
 ) -> list[Box2D | str]:
-    """The box in each of some frames of one capture, or in words why there is none."""
+    """Ask the model for the object's box in each of some frames, whatever the span.
+
+    Args:
+        vlm: The model.
+        key_frames: Frames of one capture with their (H, W, 3) uint8 colour images.
+        query: What to find.
+        config: Size of the frames, number and length of replies.
+        record: Told every exchange with the model.
+
+    Returns:
+        For each the box that most replies agree with, or in words why there is none.
+
+    Raises:
+        InputError: The query is empty.
+    """
     if not key_frames:
         return []
     height, width = key_frames[0][1].shape[:2]
