@@ -29,7 +29,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scene_r1_cli.data.prepare import capture_of, prepare_scene
+from scene_r1_cli.data.capture import capture_of
+from scene_r1_cli.data.prepare import prepare_scene
 from scene_r1_cli.data.rooms import RoomOptions, make_room, split_seeds
 from scene_r1_cli.data.sources.prepared import FRAMES_FILE, read_frames
 from scene_r1_cli.data.sources.sens import SensReader, index_sens

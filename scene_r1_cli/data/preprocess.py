@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scene_r1_cli.data.annotations import Annotation, AnnotationSet
-from scene_r1_cli.data.prepare import Capture, SceneReport, capture_of, plan_scene, prepare_scene
+from scene_r1_cli.data.capture import Capture, capture_of
+from scene_r1_cli.data.prepare import SceneReport, plan_scene, prepare_scene
 from scene_r1_cli.data.sources import SOURCES
 from scene_r1_cli.data.sources.incomplete import what_is_missing
 from scene_r1_cli.data.sources.prepared import SCENE_FILE, read_record

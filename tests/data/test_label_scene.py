@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from scene_r1_cli.data.annotations import Annotation
+from scene_r1_cli.data.capture import capture_of
 from scene_r1_cli.data.instance_maps import MAX_PICTURE_BYTES, InstancePictures
 from scene_r1_cli.data.label_scene import label_scene
 from scene_r1_cli.data.labels import read_labels
-from scene_r1_cli.data.prepare import capture_of, prepare_scene
+from scene_r1_cli.data.prepare import prepare_scene
 from scene_r1_cli.data.rooms import RoomOptions, make_room, split_seeds
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.geometry.boxes import box2d_iou

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from scene_r1_cli.data.prepare import Capture, capture_of, plan_scene, prepare_scene
+from scene_r1_cli.data.capture import Capture, capture_of
+from scene_r1_cli.data.prepare import plan_scene, prepare_scene
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.sources.prepared import read_frames
 from scene_r1_cli.data.sources.sens import SensReader, index_sens
