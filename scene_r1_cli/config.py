@@ -37,6 +37,13 @@ class SpanConfig(StrictModel):
     max_new_tokens: int = Field(default=512, ge=1)
     think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0, description="How often an unparsable reply is asked again.")
+    replies: int = Field(
+        default=1,
+        ge=1,
+        description="Replies drawn; the span that others are most like is used, and key frames are spread "
+        "over all of them.",
+    )
+    replies_temperature: float = Field(default=0.7, gt=0, description="Of the replies, if there are several.")
 
 
 class BoxConfig(StrictModel):
@@ -49,20 +56,13 @@ class BoxConfig(StrictModel):
     search_frames: int = Field(
         default=8,
         ge=0,
-        description="Frames of the whole capture asked if none of the span has a (sure) box; 0 is off.",
+        description="Frames of the whole capture asked if none of the span has a box; 0 is off.",
     )
     max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
     replies: int = Field(
         default=1,
         ge=1,
         description="Replies drawn for each key frame; the box that agrees best with the others is used.",
-    )
-    min_agreement: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Mean IoU of a frame's replies; if no frame of the span has as much, search_frames are "
-        "asked, too.",
     )
     replies_temperature: float = Field(default=0.7, gt=0, description="Of the replies, if there are several.")
     max_new_tokens: int = Field(default=512, ge=1)

@@ -28,13 +28,23 @@ Json = dict[str, Any]
 
 
 def span_to_json(span: TemporalSpan) -> Json:
-    """A span as ``{start_s, end_s, rationale}``."""
-    return {"start_s": float(span.start_s), "end_s": float(span.end_s), "rationale": span.rationale}
+    """A span as ``{start_s, end_s, rationale, drawn_s}``."""
+    return {
+        "start_s": float(span.start_s),
+        "end_s": float(span.end_s),
+        "rationale": span.rationale,
+        "drawn_s": [[float(start_s), float(end_s)] for start_s, end_s in span.drawn_s],
+    }
 
 
 def span_from_json(data: Json) -> TemporalSpan:
     """Inverse of span_to_json."""
-    return TemporalSpan(start_s=data["start_s"], end_s=data["end_s"], rationale=data["rationale"])
+    return TemporalSpan(
+        start_s=data["start_s"],
+        end_s=data["end_s"],
+        rationale=data["rationale"],
+        drawn_s=tuple((start_s, end_s) for start_s, end_s in data.get("drawn_s", [])),
+    )
 
 
 def boxes_2d_to_json(boxes: Sequence[Box2D]) -> list[Json]:

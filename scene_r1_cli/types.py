@@ -169,18 +169,24 @@ class Query:
 
 @dataclass(frozen=True)
 class TemporalSpan:
-    """A half-open time interval ``[start_s, end_s)`` in seconds since the first source frame."""
+    """A half-open time interval ``[start_s, end_s)`` in seconds since the first source frame.
+
+    ``drawn_s`` are the intervals of all replies, the chosen one's among them; empty if one was asked for.
+    """
 
     start_s: float
     end_s: float
     rationale: str = ""
+    drawn_s: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Box2D:
     """A box in the original colour image: ``xyxy_px`` are pixel-centre coordinates, x1 < x2, y1 < y2.
 
-    ``score`` is the mean IoU with the model's other replies, 1 if it was asked once.
+    ``score`` is what it counts where boxes of several frames vote: 1 if span and box were asked for once,
+    else the share of spans that hold its frame, times the square of its mean IoU with the frame's other
+    replies.
     """
 
     frame_index: int

@@ -78,7 +78,7 @@ def test_box3d_round_trip():
 def test_boxes_2d_and_span_round_trip():
     boxes = make_result().boxes_2d
     assert serialize.boxes_2d_from_json(json.loads(json.dumps(serialize.boxes_2d_to_json(boxes)))) == boxes
-    span = TemporalSpan(1.0, 2.5, "why")
+    span = TemporalSpan(1.0, 2.5, "why", ((1.0, 2.5), (4.0, 5.0)))
     assert serialize.span_from_json(json.loads(json.dumps(serialize.span_to_json(span)))) == span
 
 

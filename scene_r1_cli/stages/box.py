@@ -17,6 +17,7 @@ from scene_r1_cli.models.families import box_to_original
 from scene_r1_cli.models.parse import BoxesReply, ParseFailure, parse_boxes
 from scene_r1_cli.models.prompts import box_prompt
 from scene_r1_cli.models.vlm import VLM, Record, VideoPrefix
+from scene_r1_cli.stages.agreement import most_agreed
 from scene_r1_cli.stages.key_frames import choose_key_frames, frames_elsewhere
 from scene_r1_cli.stages.video import resize_rgb
 from scene_r1_cli.types import Box2D, Frame, Query, Scene, TemporalSpan
@@ -37,8 +38,7 @@ def ground_boxes(
 ) -> tuple[Box2D, ...]:
     """Ask the model for the object's box in each key frame, one prompt per frame.
 
-    If it says that the object is in none of them, or its replies to each disagree, the span was wrong: frames
-    elsewhere are asked then.
+    If it says that the object is in none of them, the span was wrong: frames elsewhere are asked then.
 
     Args:
         vlm: The model.
@@ -50,30 +50,24 @@ def ground_boxes(
 
     Returns:
         One box for each frame that shows the object, by rising frame; of several boxes in a reply the
-        first, which is the model's best; of several replies the box that most agree with. If the replies to
-        no frame of the span agree by ``min_agreement``, but some elsewhere do, those from there.
+        first, which is the model's best; of several replies the box that others are most like. Where spans or
+        replies are several, its score says how often the model would reply the same.
 
     Raises:
         StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
         InputError: The query is empty.
     """
-    boxes: list[Box2D] = []
     misses: Counter[str] = Counter()
     for key_frames in (choose_key_frames(scene, span, config), frames_elsewhere(scene, span, config)):
         outcomes = boxes_in_frames(vlm, list(key_frames), query, config, record)
         found = [outcome for outcome in outcomes if isinstance(outcome, Box2D)]
         misses.update(outcome for outcome in outcomes if isinstance(outcome, str))
-        if any(box.score >= config.min_agreement for box in found):
-            # The others may be of the same object; the key frames' vote finds out.
-            return tuple(box for box in found if 2 * box.score >= config.min_agreement)
-        # What is found elsewhere is believed only if one is sure, where the span has anything.
-        boxes = boxes or sorted(found, key=lambda box: -box.score)[: config.num_keyframes]
-        if not boxes and not misses[NOT_THERE]:
+        if found:
+            return tuple(_weighed(scene, span, box) for box in found)
+        if not misses[NOT_THERE]:
             # Replies that cannot be read say nothing about the span.
             break
         logger.info("the object is not seen between %g s and %g s", span.start_s, span.end_s)
-    if boxes:
-        return tuple(sorted(boxes, key=lambda box: box.frame_index))
     if not misses:
         raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
@@ -97,7 +91,8 @@ def boxes_in_frames(
         record: Told every exchange with the model.
 
     Returns:
-        For each the box that most replies agree with, or in words why there is none.
+        For each the box that other replies are most like, its score their agreement, or in words why there is
+        none.
 
     Raises:
         InputError: The query is empty.
@@ -138,27 +133,18 @@ def boxes_in_frames(
             xyxy_px = box_to_original(box.xyxy_model, vlm.family, model_wh, (width, height))
             if xyxy_px is not None:
                 boxes.append(Box2D(frame.frame_index, xyxy_px, label=box.label, rationale=reply.rationale))
-        return most_agreed(boxes, len(replies)) if boxes else "box without area in the frame"
+        if not boxes:
+            return "box without area in the frame"
+        best, agreement = most_agreed([box.xyxy_px for box in boxes], box2d_iou, len(replies))
+        return replace(boxes[best], score=agreement)
 
     return [box_of(frame, replies) for (frame, _), replies in zip(key_frames, found, strict=True)]
 
 
-def most_agreed(boxes: Sequence[Box2D], num_replies: int) -> Box2D:
-    """Of boxes in one frame the one that others are most like, the first of equals.
-
-    Decoding that takes the reply with the least expected loss, by what else the model would have replied
-    (minimum Bayes risk), with the IoU for the gain.
-
-    Args:
-        boxes: At least one.
-        num_replies: Replies asked for; those without a box agree with none.
-
-    Returns:
-        The box. Its score is its mean IoU with the other replies' boxes, 1 if there was one reply only.
-    """
-    if num_replies == 1:
-        return boxes[0]
-    ious = np.array([[box2d_iou(a.xyxy_px, b.xyxy_px) for b in boxes] for a in boxes])
-    agreement = (ious.sum(axis=1) - 1) / (num_replies - 1)
-    best = int(agreement.argmax())
-    return replace(boxes[best], score=float(agreement[best]))
+def _weighed(scene: Scene, span: TemporalSpan, box: Box2D) -> Box2D:
+    """A box whose score, so far its replies' agreement, counts how many spans hold its frame, too."""
+    time_s = scene.frame(box.frame_index).timestamp_s
+    holding = sum(start_s <= time_s < end_s for start_s, end_s in span.drawn_s)
+    # As if one more had held it: frames elsewhere are held by none.
+    share = (holding + 1) / (len(span.drawn_s) + 1)
+    return replace(box, score=share * box.score**2)

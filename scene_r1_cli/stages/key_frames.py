@@ -20,39 +20,51 @@ SHARPNESS_WIDTH_PX = 480
 def choose_key_frames(scene: Scene, span: TemporalSpan, config: BoxConfig) -> list[tuple[Frame, np.ndarray]]:
     """Key frames of a span: one from each of ``num_keyframes`` equal parts, the sharpest looked at.
 
-    A span too short to hold a frame gives the frame nearest to its middle. Frames that cannot be decoded
-    are passed over; a part without any other frame has no key frame.
+    Of several spans (``drawn_s``) a frame counts as often as spans hold it: parts are equal in that count,
+    and the frames of a part that most spans hold are looked at. A span too short to hold a frame gives the
+    frame nearest to its middle. Frames that cannot be decoded are passed over; a part without any other
+    frame has no key frame.
 
     Returns:
         Frames by rising time, each with its (H, W, 3) uint8 colour image at the original size.
     """
-    positions = _positions_in(scene, span)
-    return list(_one_of_each_part(scene, positions, config.num_keyframes, config.sharpest_of))
+    return list(_one_of_each_part(scene, _held_by(scene, span), config.num_keyframes, config.sharpest_of))
 
 
 def frames_elsewhere(
     scene: Scene, span: TemporalSpan, config: BoxConfig
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """``search_frames`` frames outside a span, chosen as ``choose_key_frames`` does; read when asked for."""
-    positions = np.setdiff1d(np.arange(len(scene.frames)), _positions_in(scene, span))
-    return _one_of_each_part(scene, positions, config.search_frames, config.sharpest_of)
+    outside = (_held_by(scene, span) == 0).astype(np.int64)
+    return _one_of_each_part(scene, outside, config.search_frames, config.sharpest_of)
 
 
-def _positions_in(scene: Scene, span: TemporalSpan) -> np.ndarray:
-    """Rising positions of the frames of a span; the nearest to its middle if it holds none."""
+def _held_by(scene: Scene, span: TemporalSpan) -> np.ndarray:
+    """(N,) how many spans hold each frame."""
     times_s = scene.timestamps_s
-    positions = np.flatnonzero((times_s >= span.start_s) & (times_s < span.end_s))
-    if len(positions):
-        return positions
-    return np.array([np.abs(times_s - (span.start_s + span.end_s) / 2).argmin()])
+    held_by = np.zeros(len(times_s), dtype=np.int64)
+    for start_s, end_s in span.drawn_s or ((span.start_s, span.end_s),):
+        inside = (times_s >= start_s) & (times_s < end_s)
+        if not inside.any():
+            inside[np.abs(times_s - (start_s + end_s) / 2).argmin()] = True
+        held_by += inside
+    return held_by
 
 
 def _one_of_each_part(
-    scene: Scene, positions: np.ndarray, count: int, sharpest_of: int
+    scene: Scene, weights: np.ndarray, count: int, sharpest_of: int
 ) -> Iterator[tuple[Frame, np.ndarray]]:
-    parts = min(count, len(positions))
-    for part in np.array_split(positions, parts) if parts else ():
-        sharpest = _sharpest(scene, _spread(part, sharpest_of))
+    """Parts of equal weight, of at least one frame; (N,) ``weights`` of 0 leave frames out."""
+    positions = np.flatnonzero(weights)
+    count = min(count, len(positions))
+    if count == 0:
+        return
+    middles = np.cumsum(weights[positions]) - weights[positions] / 2
+    parts = (middles * count / weights.sum()).astype(np.int64)
+    for part in range(count):
+        of_part = positions[parts == part]
+        most = of_part[weights[of_part] == weights[of_part].max(initial=0)]
+        sharpest = _sharpest(scene, _spread(most, sharpest_of))
         if sharpest is not None:
             yield sharpest
 

@@ -53,9 +53,9 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
     """The boxes of the object that most boxes mean.
 
     Points in the middle of one box, seen again in the frame of another, lie in that other box if both are of
-    one object. A box weighs the square of its score: how often the model would say the same. The box that the
-    most weight agrees with (of equals, the one with the larger share of its image) stays, with all that agree
-    with it; two frames that show nothing in common say nothing, and then a box of full score stays.
+    one object. A box weighs its score. The box that the most weight agrees with (of equals, the one with the
+    larger share of its image) stays, with all that agree with it; two frames that show nothing in common say
+    nothing, and then a box of full score stays.
 
     Args:
         scene: The capture.
@@ -79,7 +79,7 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
             votes[a, b] = votes[b, a] = 1 if np.mean(known) >= AGREE_SHARE else -1
     scores = np.array([box.score for box in boxes])
     np.fill_diagonal(votes, 1)
-    support = (votes > 0) @ scores**2
+    support = (votes > 0) @ scores
     best = max(range(len(boxes)), key=lambda index: (support[index], _area(boxes[index])))
     stays = (votes[best] > 0) | ((votes[best] == 0) & (scores == 1))
     kept = [box for box, is_kept in zip(boxes, stays, strict=True) if is_kept]

@@ -16,12 +16,12 @@ NOT_HERE = '<think>No.</think><answer>{"bbox_2d": null}</answer>'
 JUNK = "I cannot say"
 
 
-def ground(*replies, family="qwen2.5-vl", config=BoxConfig(max_side_px=448), scene=None):  # noqa: B008
+def ground(*replies, family="qwen2.5-vl", config=BoxConfig(max_side_px=448), scene=None, span=SPAN):  # noqa: B008
     vlm = ScriptedVLM(*replies, family=family)
     rows = []
     scene = scene or plain_scene(np.arange(60), size_wh=(896, 672))
     try:
-        boxes = ground_boxes(vlm, scene, SPAN, QUERY, config, rows.append)
+        boxes = ground_boxes(vlm, scene, span, QUERY, config, rows.append)
     except StageFailure as failure:
         return failure, vlm, rows
     return boxes, vlm, rows
@@ -69,7 +69,7 @@ def reply_of(*corners):
     return f'<think>There.</think><answer>{{"bbox_2d": {list(corners)}, "label": "chair"}}</answer>'
 
 
-def test_of_several_replies_the_box_that_others_are_most_like_is_taken_with_its_share():
+def test_of_several_replies_the_box_that_others_are_most_like_is_taken():
     config = BoxConfig(num_keyframes=1, max_side_px=448, replies=4)
     boxes, vlm, rows = ground(
         reply_of(300, 300, 400, 330),
@@ -80,8 +80,8 @@ def test_of_several_replies_the_box_that_others_are_most_like_is_taken_with_its_
     )
     assert isinstance(boxes, tuple)
     assert boxes[0].xyxy_px == (111.5, 83.5, 223.5, 167.5)
-    # The junk is no reply; of the two others one is like it, by two thirds.
-    assert boxes[0].score == pytest.approx(1 / 3)
+    # The junk is no reply; of the two others one is like it, by two thirds: in the mean a third, squared.
+    assert boxes[0].score == pytest.approx(1 / 9)
     assert len(vlm.asked) == len(rows) == 4
     assert [row["attempt"] for row in rows] == [0] * 4
 
@@ -93,24 +93,13 @@ def test_if_half_of_the_replies_say_it_is_not_there_it_is_not():
     assert "object not in the frame" in failure.reason
 
 
-def test_where_replies_to_no_frame_of_the_span_agree_frames_elsewhere_are_asked_and_the_sure_ones_kept():
-    config = BoxConfig(num_keyframes=1, search_frames=2, max_side_px=448, replies=2, min_agreement=0.6)
-    corners = (56, 42, 112, 84)
-    scattered = [reply_of(*corners), reply_of(300, 300, 400, 330)]
-    boxes, _, _ = ground(*scattered, reply_of(*corners), reply_of(*corners), *scattered, config=config)
+def test_a_box_counts_as_often_as_spans_hold_its_frame():
+    span = TemporalSpan(10, 20, drawn_s=((10.0, 20.0), (15.0, 20.0), (40.0, 42.0)))
+    config = BoxConfig(num_keyframes=3, max_side_px=448)
+    boxes, _, _ = ground(HERE, HERE, HERE, config=config, span=span)
     assert isinstance(boxes, tuple)
-    assert [box.score for box in boxes] == [1]
-    assert not SPAN.start_s <= boxes[0].frame_index < SPAN.end_s
-
-
-def test_where_no_replies_agree_the_boxes_of_the_span_are_kept():
-    config = BoxConfig(num_keyframes=1, search_frames=2, max_side_px=448, replies=2, min_agreement=0.6)
-    scattered = [reply_of(56, 42, 112, 84), reply_of(300, 300, 400, 330)]
-    nearer = [reply_of(56, 42, 112, 84), reply_of(56, 42, 112, 63)]
-    boxes, _, _ = ground(*scattered, *nearer, *scattered, config=config)
-    assert isinstance(boxes, tuple)
-    assert len(boxes) == 1
-    assert SPAN.start_s <= boxes[0].frame_index < SPAN.end_s
+    # Of three spans one holds the first frame and two the others; one more is thought to hold each.
+    assert [(box.frame_index, box.score) for box in boxes] == [(10, 0.5), (15, 0.75), (18, 0.75)]
 
 
 FAILURES = [

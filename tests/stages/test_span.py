@@ -43,6 +43,20 @@ def test_spans_are_clipped_to_the_video(reply, expected):
     assert len(rows) == 1
 
 
+def test_of_several_replies_the_span_that_others_are_most_like_is_taken_and_all_are_kept():
+    replies = [
+        "<think>a</think><answer>40 to 50</answer>",
+        "<think>b</think><answer>10 to 20</answer>",
+        "I cannot say",
+        "<think>c</think><answer>12 to 20</answer>",
+        "<answer>500 to 600</answer>",
+    ]
+    span, vlm, rows = ground(*replies, config=SpanConfig(replies=5))
+    drawn_s = ((40.0, 50.0), (10.0, 20.0), (12.0, 20.0))
+    assert span == TemporalSpan(10, 20, "b", drawn_s)
+    assert len(vlm.asked) == len(rows) == 5
+
+
 def test_the_prompt_holds_query_and_duration_behind_the_frames():
     _, vlm, _ = ground("<answer>5 to 10</answer>")
     prefix, suffix = vlm.asked[0]

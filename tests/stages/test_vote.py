@@ -39,11 +39,11 @@ def test_the_majority_stays(scene, blocks, kept):
     assert [box.frame_index for box in agreeing_boxes(scene, boxes(scene, *blocks))] == kept
 
 
-def test_a_box_weighs_what_its_replies_agree(scene):
+def test_a_box_weighs_its_score(scene):
     sure, *unsure = boxes(scene, 0, 1, 1)
-    unsure = [replace(box, score=0.6) for box in unsure]
+    unsure = [replace(box, score=0.4) for box in unsure]
     assert agreeing_boxes(scene, [sure, *unsure]) == [sure]
-    assert agreeing_boxes(scene, [replace(sure, score=0.8), *unsure]) == unsure
+    assert agreeing_boxes(scene, [replace(sure, score=0.7), *unsure]) == unsure
 
 
 def test_of_two_that_disagree_the_larger_stays(scene):
