@@ -145,10 +145,11 @@ def main() -> None:
     parser.add_argument("--per-room", type=int, default=6)
     parser.add_argument("--preset", default="pocket")
     parser.add_argument("--model", help="checkpoint folder in place of the preset's")
+    parser.add_argument("--set", nargs="+", default=[], help="settings of ground, as KEY=VALUE")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="JSON with every row")
     arguments = parser.parse_args()
-    config = load_config(preset=arguments.preset, flags={"model.name": arguments.model})
+    config = load_config(preset=arguments.preset, sets=arguments.set, flags={"model.name": arguments.model})
     rows: list[Row] = []
     with ProcessPoolExecutor(arguments.workers) as pool:
         jobs = [
