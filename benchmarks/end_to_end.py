@@ -169,6 +169,7 @@ def main() -> None:
             "split": arguments.split,
             "rooms": arguments.rooms,
             "machine": platform.platform(),
+            "config": config.model_dump(mode="json"),
             "metrics": metrics,
             "rows": [asdict(row) for row in rows],
         }

@@ -56,7 +56,7 @@ class BoxConfig(StrictModel):
     search_frames: int = Field(
         default=8,
         ge=0,
-        description="Frames of the whole capture asked if none of the span has a box; 0 is off.",
+        description="Frames outside every span asked if none inside has a box; 0 is off.",
     )
     max_side_px: int = Field(default=1024, ge=28, description="Longer side of a key frame after resizing.")
     replies: int = Field(

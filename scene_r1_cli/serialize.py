@@ -43,7 +43,7 @@ def span_from_json(data: Json) -> TemporalSpan:
         start_s=data["start_s"],
         end_s=data["end_s"],
         rationale=data["rationale"],
-        drawn_s=tuple((start_s, end_s) for start_s, end_s in data.get("drawn_s", [])),
+        drawn_s=tuple((start_s, end_s) for start_s, end_s in data["drawn_s"]),
     )
 
 

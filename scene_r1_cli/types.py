@@ -171,7 +171,8 @@ class Query:
 class TemporalSpan:
     """A half-open time interval ``[start_s, end_s)`` in seconds since the first source frame.
 
-    ``drawn_s`` are the intervals of all replies, the chosen one's among them; empty if one was asked for.
+    ``drawn_s`` are the intervals of all replies that could be read, the chosen one's among them; empty if one
+    was asked for. Boxes may come from any of them.
     """
 
     start_s: float
@@ -185,8 +186,8 @@ class Box2D:
     """A box in the original colour image: ``xyxy_px`` are pixel-centre coordinates, x1 < x2, y1 < y2.
 
     ``score`` is what it counts where boxes of several frames vote: 1 if span and box were asked for once,
-    else the share of spans that hold its frame, times the square of its mean IoU with the frame's other
-    replies.
+    else the share of spans that hold its frame (one more is thought to hold every frame) times the square of
+    its mean IoU with the frame's other replies.
     """
 
     frame_index: int

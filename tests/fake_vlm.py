@@ -15,13 +15,14 @@ from scene_r1_cli.types import Camera, Frame, Scene
 
 
 class ScriptedVLM(AsksOne):
-    """Gives prepared replies in turn and keeps what it was asked as (prefix, suffix)."""
+    """Gives prepared replies in turn and keeps what it was asked as (prefix, suffix), and how to decode."""
 
     def __init__(self, *replies: str, family: str = "qwen2.5-vl") -> None:
         self.name = "scripted"
         self.family: Family = FAMILIES[family]
         self.replies = list(replies)
         self.asked: list[tuple[VideoPrefix, str]] = []
+        self.samplings: list[SamplingConfig | None] = []
 
     def model_size_wh(self, original_wh: tuple[int, int], max_side_px: int) -> tuple[int, int]:
         return size_on_grid(original_wh, max_side_px, self.family.grid)
@@ -31,6 +32,7 @@ class ScriptedVLM(AsksOne):
     ) -> list[list[Reply]]:
         questions = [(prefix, suffix) for prefix, suffixes in asked for suffix in suffixes]
         self.asked += questions
+        self.samplings.append(sampling)
         said = iter([Reply(self.replies.pop(0), "stop", 100, 10) for _ in questions])
         return [[next(said) for _ in suffixes] for _, suffixes in asked]
 

@@ -39,6 +39,8 @@ from scene_r1_cli.types import (
 
 Oracle = Literal["span", "box", "mask"]
 CACHE_BYTES = 512 * 2**20
+ORACLE_BOXES = 3
+"""True boxes that an oracle gives: as many as a model is asked for by default, so that presets compare."""
 
 MACHINE = "machine"
 """Stage of a query that failed for no fault of its own: a dead process or node, a server out of reach."""
@@ -166,7 +168,7 @@ def truth_given(label: Label, scene: Scene, job: SceneJob) -> Given:
     readable = set(scene.frame_indices.tolist())
     best = sorted(
         (view for view in label.keyframes if view.frame_index in readable), key=lambda view: -view.visibility
-    )[: job.config.box.num_keyframes]
+    )[:ORACLE_BOXES]
     if not best:
         raise InputError("the query has no key frame to give")
     boxes = tuple(Box2D(view.frame_index, view.box_xyxy_px) for view in best)

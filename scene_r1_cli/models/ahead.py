@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.families import Family
-from scene_r1_cli.models.vlm import VLM, Asked, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import VLM, Asked, AsksOne, Reply
 
 BATCH = 16
 
 
-class AskedAhead:
+class AskedAhead(AsksOne):
     """A VLM that is told which questions will come, and answers them in batches behind one prefix.
 
     The first question about some frames brings the replies of those that are expected next about the same
@@ -47,31 +47,21 @@ class AskedAhead:
         self._expected = list(suffixes)
         self._replies.clear()
 
-    def generate(
-        self,
-        prefix: VideoPrefix,
-        suffixes: Sequence[str],
-        *,
-        max_new_tokens: int,
-        sampling: SamplingConfig | None = None,
-    ) -> list[Reply]:
-        """See VLM."""
-        if len(suffixes) != 1 or sampling is not None or suffixes[0] not in self._expected:
-            return self._vlm.generate(prefix, suffixes, max_new_tokens=max_new_tokens, sampling=sampling)
-        frames = hashlib.sha256(prefix.frames_rgb.tobytes() + prefix.timestamps_s.tobytes()).hexdigest()
-        key = (frames, suffixes[0], max_new_tokens)
-        if key not in self._replies:
-            first = self._expected.index(suffixes[0])
-            together = list(dict.fromkeys(self._expected[first : first + self._batch]))
-            replies = self._vlm.generate(prefix, together, max_new_tokens=max_new_tokens)
-            self._replies |= {
-                (frames, suffix, max_new_tokens): reply
-                for suffix, reply in zip(together, replies, strict=True)
-            }
-        return [self._replies[key]]
-
     def generate_each(
         self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
     ) -> list[list[Reply]]:
-        """See VLM; passed on, since questions about several videos are not expected."""
-        return self._vlm.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
+        """See VLM; what is not one expected question is passed on."""
+        questions = [suffix for _, suffixes in asked for suffix in suffixes]
+        if len(questions) != 1 or sampling is not None or questions[0] not in self._expected:
+            return self._vlm.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
+        (prefix, _), (suffix,) = asked[0], questions
+        frames = hashlib.sha256(prefix.frames_rgb.tobytes() + prefix.timestamps_s.tobytes()).hexdigest()
+        key = (frames, suffix, max_new_tokens)
+        if key not in self._replies:
+            first = self._expected.index(suffix)
+            together = list(dict.fromkeys(self._expected[first : first + self._batch]))
+            replies = self._vlm.generate(prefix, together, max_new_tokens=max_new_tokens)
+            self._replies |= {
+                (frames, text, max_new_tokens): reply for text, reply in zip(together, replies, strict=True)
+            }
+        return [[self._replies[key]]]

@@ -18,7 +18,7 @@ from scene_r1_cli.models.parse import BoxesReply, ParseFailure, parse_boxes
 from scene_r1_cli.models.prompts import box_prompt
 from scene_r1_cli.models.vlm import VLM, Record, VideoPrefix
 from scene_r1_cli.stages.agreement import most_agreed
-from scene_r1_cli.stages.key_frames import choose_key_frames, frames_elsewhere
+from scene_r1_cli.stages.key_frames import choose_key_frames, frames_elsewhere, held_by
 from scene_r1_cli.stages.video import resize_rgb
 from scene_r1_cli.types import Box2D, Frame, Query, Scene, TemporalSpan
 
@@ -50,8 +50,7 @@ def ground_boxes(
 
     Returns:
         One box for each frame that shows the object, by rising frame; of several boxes in a reply the
-        first, which is the model's best; of several replies the box that others are most like. Where spans or
-        replies are several, its score says how often the model would reply the same.
+        first, which is the model's best; of several replies the box that others are most like.
 
     Raises:
         StageFailure: No frame has a box: the model says it is not there, or cannot be understood.
@@ -63,15 +62,25 @@ def ground_boxes(
         found = [outcome for outcome in outcomes if isinstance(outcome, Box2D)]
         misses.update(outcome for outcome in outcomes if isinstance(outcome, str))
         if found:
-            return tuple(_weighed(scene, span, box) for box in found)
+            shares = _shares(scene, span)
+            return tuple(replace(box, score=shares[box.frame_index] * box.score**2) for box in found)
         if not misses[NOT_THERE]:
             # Replies that cannot be read say nothing about the span.
             break
-        logger.info("the object is not seen between %g s and %g s", span.start_s, span.end_s)
+        logger.info("the object is in no key frame of the span")
     if not misses:
         raise StageFailure("box", f"no frame between {span.start_s:g} s and {span.end_s:g} s can be decoded")
     reasons = ", ".join(f"{count} × {reason}" for reason, count in misses.items())
     raise StageFailure("box", f"none of {misses.total()} key frames gave a box ({reasons})")
+
+
+def _shares(scene: Scene, span: TemporalSpan) -> dict[int, float]:
+    """By ``frame_index``, the share of spans that hold a frame; 1 if one span was asked for."""
+    if not span.drawn_s:
+        return dict.fromkeys(scene.frame_indices.tolist(), 1.0)
+    # As if one more held every frame, since those elsewhere are held by none.
+    shares = (held_by(scene, span) + 1) / (len(span.drawn_s) + 1)
+    return dict(zip(scene.frame_indices.tolist(), shares.tolist(), strict=True))
 
 
 def boxes_in_frames(
@@ -91,8 +100,8 @@ def boxes_in_frames(
         record: Told every exchange with the model.
 
     Returns:
-        For each the box that other replies are most like, its score their agreement, or in words why there is
-        none.
+        For each the box that other replies are most like, or in words why there is none. The score is the
+        mean IoU with the other replies, 1 if one was asked for.
 
     Raises:
         InputError: The query is empty.
@@ -135,16 +144,7 @@ def boxes_in_frames(
                 boxes.append(Box2D(frame.frame_index, xyxy_px, label=box.label, rationale=reply.rationale))
         if not boxes:
             return "box without area in the frame"
-        best, agreement = most_agreed([box.xyxy_px for box in boxes], box2d_iou, len(replies))
+        best, agreement = most_agreed([box.xyxy_px for box in boxes], box2d_iou, config.replies)
         return replace(boxes[best], score=agreement)
 
     return [box_of(frame, replies) for (frame, _), replies in zip(key_frames, found, strict=True)]
-
-
-def _weighed(scene: Scene, span: TemporalSpan, box: Box2D) -> Box2D:
-    """A box whose score, so far its replies' agreement, counts how many spans hold its frame, too."""
-    time_s = scene.frame(box.frame_index).timestamp_s
-    holding = sum(start_s <= time_s < end_s for start_s, end_s in span.drawn_s)
-    # As if one more had held it: frames elsewhere are held by none.
-    share = (holding + 1) / (len(span.drawn_s) + 1)
-    return replace(box, score=share * box.score**2)

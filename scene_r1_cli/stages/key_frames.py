@@ -21,26 +21,32 @@ def choose_key_frames(scene: Scene, span: TemporalSpan, config: BoxConfig) -> li
     """Key frames of a span: one from each of ``num_keyframes`` equal parts, the sharpest looked at.
 
     Of several spans (``drawn_s``) a frame counts as often as spans hold it: parts are equal in that count,
-    and the frames of a part that most spans hold are looked at. A span too short to hold a frame gives the
-    frame nearest to its middle. Frames that cannot be decoded are passed over; a part without any other
-    frame has no key frame.
+    and the frames of a part that most spans hold are looked at; a frame that is more than a part leaves the
+    next part without any. A span too short to hold a frame gives the frame nearest to its middle. Frames
+    that cannot be decoded are passed over; a part without any other frame has no key frame.
 
     Returns:
         Frames by rising time, each with its (H, W, 3) uint8 colour image at the original size.
     """
-    return list(_one_of_each_part(scene, _held_by(scene, span), config.num_keyframes, config.sharpest_of))
+    return list(_one_of_each_part(scene, held_by(scene, span), config.num_keyframes, config.sharpest_of))
 
 
 def frames_elsewhere(
     scene: Scene, span: TemporalSpan, config: BoxConfig
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """``search_frames`` frames outside a span, chosen as ``choose_key_frames`` does; read when asked for."""
-    outside = (_held_by(scene, span) == 0).astype(np.int64)
+    outside = (held_by(scene, span) == 0).astype(np.int64)
     return _one_of_each_part(scene, outside, config.search_frames, config.sharpest_of)
 
 
-def _held_by(scene: Scene, span: TemporalSpan) -> np.ndarray:
-    """(N,) how many spans hold each frame."""
+def held_by(scene: Scene, span: TemporalSpan) -> np.ndarray:
+    """How many spans hold each frame: all that were drawn, or the one there is.
+
+    A moment, or a span between two frames, holds the frame nearest to its middle.
+
+    Returns:
+        (N,) int64 counts by the capture's frames.
+    """
     times_s = scene.timestamps_s
     held_by = np.zeros(len(times_s), dtype=np.int64)
     for start_s, end_s in span.drawn_s or ((span.start_s, span.end_s),):
@@ -54,7 +60,7 @@ def _held_by(scene: Scene, span: TemporalSpan) -> np.ndarray:
 def _one_of_each_part(
     scene: Scene, weights: np.ndarray, count: int, sharpest_of: int
 ) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Parts of equal weight, of at least one frame; (N,) ``weights`` of 0 leave frames out."""
+    """A frame of each of ``count`` parts of equal weight; (N,) ``weights`` of 0 leave frames out."""
     positions = np.flatnonzero(weights)
     count = min(count, len(positions))
     if count == 0:

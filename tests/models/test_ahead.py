@@ -1,16 +1,18 @@
 """Questions asked ahead get the replies of asking one by one."""
 
-from typing import Any
-
 import numpy as np
 
+from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.ahead import AskedAhead
-from scene_r1_cli.models.vlm import Reply, VideoPrefix
+from scene_r1_cli.models.ask import Frames, ask_each
+from scene_r1_cli.models.families import FAMILIES
+from scene_r1_cli.models.parse import parse_answer
+from scene_r1_cli.models.vlm import AsksOne, Reply, VideoPrefix
 
 
-class Echo:
+class Echo(AsksOne):
     name = "echo"
-    family = None
+    family = FAMILIES["qwen2.5-vl"]
 
     def __init__(self):
         self.calls = []
@@ -18,21 +20,27 @@ class Echo:
     def model_size_wh(self, original_wh, max_side_px):
         return original_wh
 
-    def generate(self, prefix, suffixes, *, max_new_tokens, sampling=None):
-        self.calls.append(list(suffixes))
-        return [Reply(f"{suffix} {prefix.frames_rgb.sum()}", "stop", 1, 1) for suffix in suffixes]
+    def generate_each(self, asked, *, max_new_tokens, sampling=None):
+        self.calls += [list(suffixes) for _, suffixes in asked]
+        return [
+            [Reply(f"<answer>{text} {prefix.frames_rgb.sum()}</answer>", "stop", 1, 1) for text in suffixes]
+            for prefix, suffixes in asked
+        ]
 
 
 def prefix(value):
     return VideoPrefix(np.full((1, 2, 2, 3), value, np.uint8), np.zeros(1))
 
 
-def ask(vlm, frames, suffix):
-    return vlm.generate(frames, [suffix], max_new_tokens=4)[0].text
+def ask(vlm, frames, suffix, **settings):
+    """As the stages ask."""
+    options = {"stage": "answer", "max_new_tokens": 4, "retries": 0, "record": None} | settings
+    ((reply, *_),) = ask_each(vlm, [Frames(frames, [0])], suffix, parse_answer, **options)
+    return reply.value.text
 
 
 def test_expected_questions_are_asked_together_and_others_alone():
-    echo: Any = Echo()
+    echo = Echo()
     vlm = AskedAhead(echo, batch=2)
     vlm.expect(["a", "b", "c", "a"])
     assert [ask(vlm, prefix(1), suffix) for suffix in "abca"] == ["a 12", "b 12", "c 12", "a 12"]
@@ -42,10 +50,18 @@ def test_expected_questions_are_asked_together_and_others_alone():
 
 
 def test_other_frames_are_other_questions():
-    echo: Any = Echo()
+    echo = Echo()
     vlm = AskedAhead(echo)
     vlm.expect(["a"])
     assert ask(vlm, prefix(1), "a") != ask(vlm, prefix(2), "a")
     vlm.expect(["a"])
     ask(vlm, prefix(1), "a")
     assert len(echo.calls) == 3
+
+
+def test_drawn_replies_are_asked_for_alone():
+    echo = Echo()
+    vlm = AskedAhead(echo)
+    vlm.expect(["a", "b"])
+    ask(vlm, prefix(1), "a", replies=2, sampling=SamplingConfig(temperature=0.7))
+    assert echo.calls == [["a", "a"]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scene_r1_cli.config import BoxConfig
+from scene_r1_cli.config import BoxConfig, SamplingConfig
 from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.stages.box import ground_boxes
 from scene_r1_cli.types import Box2D, Query, TemporalSpan
@@ -80,8 +80,9 @@ def test_of_several_replies_the_box_that_others_are_most_like_is_taken():
     )
     assert isinstance(boxes, tuple)
     assert boxes[0].xyxy_px == (111.5, 83.5, 223.5, 167.5)
-    # The junk is no reply; of the two others one is like it, by two thirds: in the mean a third, squared.
-    assert boxes[0].score == pytest.approx(1 / 9)
+    # Of the three others one is like it, by two thirds; the square of the mean.
+    assert boxes[0].score == pytest.approx((2 / 9) ** 2)
+    assert vlm.samplings == [SamplingConfig(temperature=0.7)]
     assert len(vlm.asked) == len(rows) == 4
     assert [row["attempt"] for row in rows] == [0] * 4
 
@@ -94,12 +95,21 @@ def test_if_half_of_the_replies_say_it_is_not_there_it_is_not():
 
 
 def test_a_box_counts_as_often_as_spans_hold_its_frame():
-    span = TemporalSpan(10, 20, drawn_s=((10.0, 20.0), (15.0, 20.0), (40.0, 42.0)))
-    config = BoxConfig(num_keyframes=3, max_side_px=448)
-    boxes, _, _ = ground(HERE, HERE, HERE, config=config, span=span)
+    span = TemporalSpan(10, 20, drawn_s=((10.0, 20.0), (40.0, 40.0), (40.0, 40.0)))
+    config = BoxConfig(num_keyframes=4, max_side_px=448, sharpest_of=1)
+    boxes, vlm, _ = ground(HERE, HERE, HERE, HERE, config=config, span=span)
     assert isinstance(boxes, tuple)
-    # Of three spans one holds the first frame and two the others; one more is thought to hold each.
-    assert [(box.frame_index, box.score) for box in boxes] == [(10, 0.5), (15, 0.75), (18, 0.75)]
+    # One of three spans holds the first frames, two are the moment of the last; one more holds all.
+    assert [(box.frame_index, box.score) for box in boxes] == [(11, 0.5), (14, 0.5), (17, 0.5), (40, 0.75)]
+    assert vlm.samplings == [None]
+
+
+def test_a_box_elsewhere_counts_as_if_one_span_more_held_it():
+    span = TemporalSpan(10, 20, drawn_s=((10.0, 20.0), (15.0, 20.0), (40.0, 42.0)))
+    config = BoxConfig(num_keyframes=1, search_frames=1, max_side_px=448)
+    boxes, _, _ = ground(NOT_HERE, HERE, config=config, span=span)
+    assert isinstance(boxes, tuple)
+    assert [box.score for box in boxes] == [0.25]
 
 
 FAILURES = [

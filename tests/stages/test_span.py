@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from scene_r1_cli.config import SpanConfig, VideoConfig
+from scene_r1_cli.config import SamplingConfig, SpanConfig, VideoConfig
 from scene_r1_cli.errors import InputError, StageFailure
 from scene_r1_cli.models.prompts import prompt_hash
 from scene_r1_cli.stages.span import ground_span
@@ -55,11 +55,13 @@ def test_of_several_replies_the_span_that_others_are_most_like_is_taken_and_all_
     drawn_s = ((40.0, 50.0), (10.0, 20.0), (12.0, 20.0))
     assert span == TemporalSpan(10, 20, "b", drawn_s)
     assert len(vlm.asked) == len(rows) == 5
+    assert vlm.samplings == [SamplingConfig(temperature=0.7)]
 
 
 def test_the_prompt_holds_query_and_duration_behind_the_frames():
     _, vlm, _ = ground("<answer>5 to 10</answer>")
     prefix, suffix = vlm.asked[0]
+    assert vlm.samplings == [None]
     assert prefix.timestamps_s.tolist() == [0, 10, 20, 30, 40, 50]
     assert "the red chair" in suffix
     assert "60.0 seconds" in suffix
