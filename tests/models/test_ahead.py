@@ -6,7 +6,7 @@ from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.ahead import AskedAhead
 from scene_r1_cli.models.ask import Frames, ask_each
 from scene_r1_cli.models.families import FAMILIES
-from scene_r1_cli.models.parse import parse_answer
+from scene_r1_cli.models.parse import ParseFailure, parse_answer
 from scene_r1_cli.models.vlm import AsksOne, Reply, VideoPrefix
 
 
@@ -35,8 +35,9 @@ def prefix(value):
 def ask(vlm, frames, suffix, **settings):
     """As the stages ask."""
     options = {"stage": "answer", "max_new_tokens": 4, "retries": 0, "record": None} | settings
-    ((reply, *_),) = ask_each(vlm, [Frames(frames, [0])], suffix, parse_answer, **options)
-    return reply.value.text
+    (replies,) = ask_each(vlm, [Frames(frames, [0])], suffix, parse_answer, **options)
+    assert not isinstance(replies, ParseFailure)
+    return replies[0].value.text
 
 
 def test_expected_questions_are_asked_together_and_others_alone():
