@@ -41,7 +41,7 @@ from scene_r1_cli.pipeline import ground_query
 from scene_r1_cli.stages.box import boxes_in_frames
 from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.rewards import format_reward, temporal_reward
-from scene_r1_cli.training.samples import Sample
+from scene_r1_cli.training.samples import AskedFrame, Sample
 from scene_r1_cli.types import Box2D, Query
 
 What = Literal["temporal", "image", "ground"]
@@ -59,7 +59,8 @@ def samples_of(what: What, folders: Sequence[Path], per_room: int) -> list[Sampl
         ]
         for label in labels[:: max(1, len(labels) // per_room)][:per_room]:
             best = max(label.keyframes, key=lambda view: view.visibility)
-            samples.append(Sample(folder, label, best if what == "image" else None))
+            frame = AskedFrame(best.frame_index, best.box_xyxy_px) if what == "image" else None
+            samples.append(Sample(folder, label, frame))
     return samples
 
 
@@ -93,8 +94,9 @@ def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Score
     for path, of_scene in groupby(samples, lambda sample: sample.path):
         scene = cached_scene(open_scene(path))
         for sample in of_scene:
-            label, truth = sample.label, sample.keyframe
+            label, truth = sample.label, sample.frame
             assert truth is not None
+            assert truth.box_xyxy_px is not None
             key_frame = (scene.frame(truth.frame_index), scene.read_color(truth.frame_index))
             query = Query(label.scene_id, label.query_id, label.text)
             rows: list[Mapping[str, Any]] = []

@@ -32,6 +32,12 @@ class DataConfig(StrictModel):
     together: int = Field(
         default=1, ge=1, description="Queries about one video in a row: a step computes its frames once."
     )
+    absent: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Stage 2: share of queries asked about a frame that does not show the object.",
+    )
     min_truth_s: float = Field(default=0.5, ge=0, description="Queries seen for less are left out.")
     difficulty: DifficultyConfig | None = Field(
         default=None, description="Leave out queries that are too easy or too hard for the start model."

@@ -131,7 +131,7 @@ def _alike(dataset: PromptDataset, numbers: Sequence[int], most: int) -> Iterato
     batch: list[int] = []
     for number in numbers:
         one, other = dataset.sample(number), dataset.sample(batch[0]) if batch else None
-        is_alike = other is not None and (one.path, one.keyframe) == (other.path, other.keyframe)
+        is_alike = other is not None and (one.path, one.frame) == (other.path, other.frame)
         if batch and (not is_alike or len(batch) == most):
             yield batch
             batch = []

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from scene_r1_cli.config import GroundConfig
-from scene_r1_cli.data.labels import KeyframeLabel
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.grpo_config import Stage
 from scene_r1_cli.models.prompts import answer_prompt, box_prompt, span_prompt
@@ -76,8 +75,8 @@ class PromptDataset:
         sample = self._samples[number]
         scene = self._scene(sample.path)
         if self._stage == "image":
-            assert sample.keyframe is not None
-            return self._key_frame(scene, sample.keyframe), self._text_of(sample, scene)
+            assert sample.frame is not None
+            return self._one_frame(scene, sample.frame.frame_index), self._text_of(sample, scene)
         return self._video(sample.path), self._text_of(sample, scene)
 
     def blank_prompt_of(self, number: int) -> tuple[VideoPrefix, str]:
@@ -85,9 +84,9 @@ class PromptDataset:
         sample = self._samples[number]
         scene = self._scene(sample.path)
         video, original_wh = self._config.video, scene.color_camera.size_wh
-        if sample.keyframe is not None:
+        if sample.frame is not None:
             width, height = self._vlm.model_size_wh(original_wh, self._config.box.max_side_px)
-            times_s = np.array([scene.frame(sample.keyframe.frame_index).timestamp_s])
+            times_s = np.array([scene.frame(sample.frame.frame_index).timestamp_s])
         else:
             width, height = self._vlm.model_size_wh(original_wh, video.max_side_px)
             times_s = scene.timestamps_s
@@ -116,9 +115,12 @@ class PromptDataset:
             return ", ".join(f"{start:.1f} s to {end:.1f} s" for start, end in sample.label.runs_s)
         if self._stage == "qa":
             return " / ".join(sample.label.answers)
-        assert sample.keyframe is not None
-        box = ", ".join(f"{value:.0f}" for value in sample.keyframe.box_xyxy_px)
-        return f"{box} px, of the original frame {sample.keyframe.frame_index}"
+        assert sample.frame is not None
+        frame_index, box_xyxy_px = sample.frame
+        if box_xyxy_px is None:
+            return f"not in frame {frame_index}"
+        corners = ", ".join(f"{value:.0f}" for value in box_xyxy_px)
+        return f"{corners} px, of the original frame {frame_index}"
 
     def truth_of(self, number: int) -> Mapping[str, Any]:
         """What the reward of a sample needs."""
@@ -128,10 +130,10 @@ class PromptDataset:
             return {"runs_s": sample.label.runs_s, "duration_s": scene.duration_s}
         if self._stage == "qa":
             return {"answers": sample.label.answers, "kind": sample.label.answer_type}
-        assert sample.keyframe is not None
+        assert sample.frame is not None
         original_wh = scene.color_camera.size_wh
         return {
-            "box_xyxy_px": sample.keyframe.box_xyxy_px,
+            "box_xyxy_px": sample.frame.box_xyxy_px,
             "family": self._vlm.family,
             "model_wh": self._vlm.model_size_wh(original_wh, self._config.box.max_side_px),
             "original_wh": original_wh,
@@ -140,8 +142,8 @@ class PromptDataset:
     def _sampled(self, path: Path) -> VideoPrefix:
         return sample_video(self._scene(path), self._config.video, self._vlm.model_size_wh).prefix
 
-    def _key_frame(self, scene: Scene, keyframe: KeyframeLabel) -> VideoPrefix:
-        image_rgb = scene.read_color(keyframe.frame_index)
+    def _one_frame(self, scene: Scene, frame_index: int) -> VideoPrefix:
+        image_rgb = scene.read_color(frame_index)
         model_wh = self._vlm.model_size_wh(scene.color_camera.size_wh, self._config.box.max_side_px)
-        time_s = scene.frame(keyframe.frame_index).timestamp_s
+        time_s = scene.frame(frame_index).timestamp_s
         return VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([time_s]))

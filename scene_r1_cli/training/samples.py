@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from scene_r1_cli.data.labels import KeyframeLabel, Label, read_labels
+from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.store import scenes_in_store
@@ -22,6 +23,20 @@ logger = logging.getLogger(__name__)
 TIME_SLACK_S = 0.5
 """A run may stick out of the video by this much: clocks are rounded. The reward clips it."""
 BOX_SLACK_PX = 1.0
+ABSENT_GAP_S = 1.0
+"""So far from every run a frame is thought not to show the object; at a run's ends it may show a little."""
+
+
+class AskedFrame(NamedTuple):
+    """A frame that is asked for a box.
+
+    Attributes:
+        frame_index: Source index.
+        box_xyxy_px: Edges in the original colour image; None if the frame does not show the object.
+    """
+
+    frame_index: int
+    box_xyxy_px: tuple[float, float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -31,18 +46,18 @@ class Sample:
     Attributes:
         path: The scene.
         label: Text and truth.
-        keyframe: The frame asked about, of the stage ``image``.
+        frame: The frame asked about, of the stage ``image``.
     """
 
     path: Path
     label: Label
-    keyframe: KeyframeLabel | None = None
+    frame: AskedFrame | None = None
 
     @property
     def key(self) -> tuple[str, str, int | None]:
         """Names the sample among all of a store: scene, query, frame."""
-        frame = self.keyframe.frame_index if self.keyframe else None
-        return self.label.scene_id, self.label.query_id, frame
+        frame_index = self.frame.frame_index if self.frame else None
+        return self.label.scene_id, self.label.query_id, frame_index
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,8 @@ def find_samples(stage: Stage, config: DataConfig, store: Path) -> list[Sample]:
         if config.per_scene is not None and len(of_scene) > config.per_scene:
             chosen = rng.choice(len(of_scene), config.per_scene, replace=False)
             of_scene = [of_scene[int(place)] for place in np.sort(chosen)]
+        if stage == "image" and config.absent:
+            of_scene = _some_absent(of_scene, scene, config.absent, rng)
         samples += of_scene
     told = "; ".join(f"{reason} ({len(which)}, first {which[0]})" for reason, which in left_out.items())
     if not samples:
@@ -164,7 +181,24 @@ def _samples_of(
         elif not _is_inside(view.box_xyxy_px, scene.color_camera.size_wh):
             yield _LeftOut("a box is outside the frame")
         else:
-            yield Sample(path, label, view)
+            yield Sample(path, label, AskedFrame(view.frame_index, view.box_xyxy_px))
+
+
+def _some_absent(
+    samples: Sequence[Sample], scene: Scene, share: float, rng: np.random.Generator
+) -> list[Sample]:
+    """A share of the samples asked about another frame, which does not show the object, if there is one."""
+    asked = list(samples)
+    for place in rng.choice(len(asked), round(share * len(asked)), replace=False).tolist():
+        sample = asked[place]
+        times_s = scene.timestamps_s
+        is_far = np.ones(len(times_s), dtype=bool)
+        for start_s, end_s in sample.label.runs_s:
+            is_far &= (times_s < start_s - ABSENT_GAP_S) | (times_s > end_s + ABSENT_GAP_S)
+        if is_far.any():
+            frame_index = int(rng.choice(scene.frame_indices[is_far]))
+            asked[place] = replace(sample, frame=AskedFrame(frame_index, None))
+    return asked
 
 
 def _is_outside(run_s: tuple[float, float], duration_s: float) -> bool:

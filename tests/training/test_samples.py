@@ -7,6 +7,7 @@ import pytest
 
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import KeyframeLabel, Label, write_labels
+from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.errors import ConfigError, InputError
 from scene_r1_cli.grpo_config import DataConfig, DifficultyConfig
 from scene_r1_cli.models.families import FAMILIES
@@ -69,6 +70,22 @@ def test_a_scene_that_cannot_be_opened_is_left_out_and_told(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert len(find_samples("temporal", DATA, store)) == 1
     assert "its scene cannot be opened (1, first scene0001_00" in caplog.text
+
+
+def test_a_share_of_frames_does_not_show_the_object(tmp_path, monkeypatch):
+    monkeypatch.setattr("scene_r1_cli.training.samples.ABSENT_GAP_S", 0.2)
+    boxes = tuple((frame, BOX) for frame in (0, 1))
+    store = store_of(tmp_path, label("a", runs_s=((0.0, 0.25),), boxes=boxes), label("b", boxes=boxes))
+    scene = open_scene(tmp_path / "scannet" / "scene0000_00")
+    times_s = dict(zip(scene.frame_indices.tolist(), scene.timestamps_s.tolist(), strict=True))
+    config = DATA.model_copy(update={"absent": 0.75})
+    found = find_samples("image", config, store)
+    assert found == find_samples("image", config, store)
+    absent = [sample for sample in found if sample.frame.box_xyxy_px is None]
+    assert len(found) == 4
+    assert 1 <= len(absent) <= 2  # of b every frame is too near to its run
+    assert {sample.label.query_id for sample in absent} == {"a"}
+    assert all(times_s[sample.frame.frame_index] > 0.25 + 0.2 for sample in absent)
 
 
 def test_a_data_set_that_is_not_in_the_store_is_named(tmp_path):
