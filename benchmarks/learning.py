@@ -6,8 +6,8 @@ are compared with, query by query: intervals are 95 % bootstrap intervals over s
     python -m benchmarks.learning --what temporal image ground --out learning --arms \
         pocket grpo=runs/t0,runs/t1,runs/t2 sft=runs/s0,runs/s1,runs/s2
 
-Boxes are asked for as ``ground`` asks, with several replies where the preset says so; one greedy reply is
-that of --set box.replies=1 box.retries=0.
+The model is asked as ``ground`` asks, for several replies where the preset says so; one greedy reply is that
+of --set span.replies=1 box.replies=1.
 
 What a model scored is kept in --out, so a second call adds arms without asking again, and calls with
 different arms may run beside each other.
@@ -29,18 +29,22 @@ from scene_r1_cli.data.labels import read_labels
 from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.store import CACHE_FOLDER
+from scene_r1_cli.errors import StageFailure
 from scene_r1_cli.evaluation.predict import cached_scene
 from scene_r1_cli.evaluation.statistics import difference_of_seeds, mean_of_seeds
 from scene_r1_cli.evaluation.truth import score_against_label
 from scene_r1_cli.files import write_json
 from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.geometry.boxes import box2d_iou
+from scene_r1_cli.geometry.intervals import best_run_iou
 from scene_r1_cli.models.checkpoint import weights_fingerprint
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.pipeline import ground_query
 from scene_r1_cli.stages.box import boxes_in_frames
+from scene_r1_cli.stages.span import ground_span
+from scene_r1_cli.stages.video import sample_video
 from scene_r1_cli.training.grpo_data import PromptDataset
-from scene_r1_cli.training.rewards import format_reward, temporal_reward
+from scene_r1_cli.training.rewards import box_reward, format_reward, temporal_reward
 from scene_r1_cli.training.samples import AskedFrame, Sample
 from scene_r1_cli.types import Box2D, Query
 
@@ -73,37 +77,45 @@ def score(what: What, samples: list[Sample], config: GroundConfig, cache: Path) 
 
 
 def _spans(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
-    """Span IoU of greedy answers, and their form."""
-    dataset = PromptDataset("temporal", samples, models.vlm, config)
-    ious, forms = [], []
-    # Questions about one video follow each other, so they are asked together.
-    for _, numbers in groupby(range(len(samples)), lambda number: samples[number].path):
-        asked = list(numbers)
-        texts = [dataset.prompt_of(number)[1] for number in asked]
-        prefix, _ = dataset.prompt_of(asked[0])
-        replies = models.vlm.generate(prefix, texts, max_new_tokens=config.span.max_new_tokens)
-        for number, reply in zip(asked, replies, strict=True):
-            ious.append(temporal_reward(reply.text, **dataset.truth_of(number)))
-            forms.append(format_reward(reply.text, think=config.span.think))
-    return {"span IoU": ious, "form": forms}
+    """IoU of the span that the stage takes, of the replies one by one, and their form."""
+    found = {"span IoU": [], "span IoU of a reply": [], "form": []}
+    for path, of_scene in groupby(samples, lambda sample: sample.path):
+        scene = cached_scene(open_scene(path))
+        video = sample_video(scene, config.video, models.vlm.model_size_wh)
+        for sample in of_scene:
+            label = sample.label
+            rows: list[Mapping[str, Any]] = []
+            try:
+                query = Query(label.scene_id, label.query_id, label.text)
+                span = ground_span(models.vlm, video, query, config.span, rows.append)
+                iou = best_run_iou((span.start_s, span.end_s), label.runs_s)
+            except StageFailure:
+                iou = 0.0
+            earned = [temporal_reward(row["reply"], label.runs_s, scene.duration_s) for row in rows]
+            forms = [format_reward(row["reply"], think=config.span.think) for row in rows]
+            for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
+                values.append(value)
+    return found
 
 
 def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
-    """2D box IoU in the best key frame, of as many replies as ``box.replies`` says, and their form."""
-    ious, forms = [], []
-    for path, of_scene in groupby(samples, lambda sample: sample.path):
-        scene = cached_scene(open_scene(path))
-        for sample in of_scene:
-            label, truth = sample.label, sample.frame
-            assert truth is not None
-            assert truth.box_xyxy_px is not None
-            key_frame = (scene.frame(truth.frame_index), scene.read_color(truth.frame_index))
-            query = Query(label.scene_id, label.query_id, label.text)
-            rows: list[Mapping[str, Any]] = []
-            (box,) = boxes_in_frames(models.vlm, [key_frame], query, config.box, rows.append)
-            ious.append(box2d_iou(box.xyxy_px, truth.box_xyxy_px) if isinstance(box, Box2D) else 0.0)
-            forms.append(fmean(format_reward(row["reply"], think=config.box.think) for row in rows))
-    return {"2D box IoU": ious, "form": forms}
+    """IoU of the box that the stage takes in the best key frame, of the replies one by one, and their form."""
+    dataset = PromptDataset("image", samples, models.vlm, config)
+    found = {"2D box IoU": [], "2D box IoU of a reply": [], "form": []}
+    for number, sample in enumerate(samples):
+        scene, label, frame = cached_scene(open_scene(sample.path)), sample.label, sample.frame
+        assert frame is not None
+        assert frame.box_xyxy_px is not None
+        key_frame = (scene.frame(frame.frame_index), scene.read_color(frame.frame_index))
+        query = Query(label.scene_id, label.query_id, label.text)
+        rows: list[Mapping[str, Any]] = []
+        (box,) = boxes_in_frames(models.vlm, [key_frame], query, config.box, rows.append)
+        iou = box2d_iou(box.xyxy_px, frame.box_xyxy_px) if isinstance(box, Box2D) else 0.0
+        earned = [box_reward(row["reply"], **dataset.truth_of(number)) for row in rows]
+        forms = [format_reward(row["reply"], think=config.box.think) for row in rows]
+        for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
+            values.append(value)
+    return found
 
 
 def _ground(samples: list[Sample], config: GroundConfig, models: Models, cache: Path) -> Scores:
