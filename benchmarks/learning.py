@@ -99,7 +99,7 @@ def _spans(samples: list[Sample], config: GroundConfig, models: Models) -> Score
 
 
 def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
-    """IoU of the box that the stage takes in the best key frame, of the replies one by one, and their form."""
+    """IoU of the box the stage takes in the best key frame, of its replies one by one, and their form."""
     dataset = PromptDataset("image", samples, models.vlm, config)
     found = {"2D box IoU": [], "2D box IoU of a reply": [], "form": []}
     for number, sample in enumerate(samples):
