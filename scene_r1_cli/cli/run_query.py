@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EXIT_QUERY_FAILED = 5
 
+SHOWN_BOXES = 3
+
 
 def run_query(
     scene: Scene,
@@ -127,10 +129,13 @@ def _lines(result: GroundingResult) -> list[str]:
     if result.span:
         lines.append(f"span      {result.span.start_s:.1f} s to {result.span.end_s:.1f} s")
         lines += _thinking(result.span.rationale)
-    for box in result.boxes_2d:
+    best = sorted(result.boxes_2d, key=lambda box: -box.score)[:SHOWN_BOXES]
+    for box in sorted(best, key=lambda box: box.frame_index):
         corners = ", ".join(f"{value:.0f}" for value in box.xyxy_px)
         lines.append(f"box 2D    frame {box.frame_index}: {corners}")
         lines += _thinking(box.rationale)
+    if len(best) < len(result.boxes_2d):
+        lines.append(f"          and in {len(result.boxes_2d) - len(best)} more frames")
     if result.failure:
         lines.append(f"failed    {result.failure.stage}: {result.failure.reason}")
     if result.box3d and result.obb:

@@ -149,7 +149,7 @@ def _pictures(
 
 
 def _drawn(scene: Scene, one: Scored, row: Mapping[str, Any]) -> Any:
-    box_2d = row["boxes_2d"][0]
+    box_2d = max(row["boxes_2d"], key=lambda box: box.get("score", 1.0))
     index = int(box_2d["frame_index"])
     image = scene.read_color(index)
     pose = scene.world_from_color_camera(index)
