@@ -65,6 +65,9 @@ class BoxConfig(StrictModel):
         description="Replies drawn for each key frame; the box that agrees best with the others is used.",
     )
     replies_temperature: float = Field(default=0.7, gt=0, description="Of the replies, if there are several.")
+    vote: bool = Field(
+        default=True, description="Leave out the box of a key frame that most others disagree with, in 3D."
+    )
     max_new_tokens: int = Field(default=512, ge=1)
     think: bool = Field(default=True, description="Ask for reasoning before the answer.")
     retries: int = Field(default=1, ge=0)
@@ -125,9 +128,6 @@ class TrackerConfig(StrictModel):
     )
     device: str = "auto"
     max_views: int = Field(default=48, ge=1, description="Frames tracked at most.")
-    vote_boxes: bool = Field(
-        default=True, description="Leave out the box of a key frame that most others disagree with, in 3D."
-    )
     second_pass: bool = Field(
         default=False, description="Track again in the frames that see most of what the first pass found."
     )

@@ -27,6 +27,7 @@ from scene_r1_cli.stages.points import lift_points
 from scene_r1_cli.stages.second_pass import track_again
 from scene_r1_cli.stages.span import ground_span
 from scene_r1_cli.stages.video import sample_video
+from scene_r1_cli.stages.vote import vote
 from scene_r1_cli.types import (
     AnswerResult,
     Box2D,
@@ -93,7 +94,9 @@ def ground_query(
         if not boxes_2d and span is not None:
             boxes_2d = run.boxes_2d(
                 [query.text, prompt_hash("box", config.box.think), span, config.model, config.box],
-                lambda record: ground_boxes(models.vlm, scene, span, query, config.box, record),
+                lambda record: vote(
+                    scene, ground_boxes(models.vlm, scene, span, query, config.box, record), config.box
+                ),
             )
         surface = lru_cache(lambda: run.surface(lambda: scene_surface(scene, config.surface, cache)))
 

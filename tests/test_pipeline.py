@@ -29,12 +29,14 @@ def scene():
 
 
 class ScriptedVLM:
-    """Knows the truth; ``broken_frames`` are answered with a box somewhere else."""
+    """Knows the truth; ``astray`` frames are answered with a box on the floor in a corner."""
 
     name, family = "scripted", FAMILY
 
-    def __init__(self, scene, span_reply="<think>red</think><answer>0.2s to 1.0s</answer>", null=False):
-        self.scene, self.span_reply, self.null = scene, span_reply, null
+    def __init__(
+        self, scene, span_reply="<think>red</think><answer>0.2s to 1.0s</answer>", null=False, astray=()
+    ):
+        self.scene, self.span_reply, self.null, self.astray = scene, span_reply, null, astray
         self.num_asked = 0
 
     def model_size_wh(self, original_wh, max_side_px):
@@ -49,6 +51,9 @@ class ScriptedVLM:
             return [Reply(self.span_reply, "stop", None, None)]
         frame_index = round(float(prefix.timestamps_s[0]) * 10)
         box = block_box(self.scene, frame_index)
+        if frame_index in self.astray:
+            width, height = self.scene.color_camera.size_wh
+            box = (0.0, 0.9 * height, 0.1 * width, height - 1.0)
         corners = box_to_model(box, FAMILY, (224, 168), self.scene.color_camera.size_wh)
         numbers = "null" if self.null else [round(value) for value in corners]
         text = f'<think>seen</think><answer>{{"bbox_2d": {numbers}, "label": "block"}}</answer>'
@@ -92,6 +97,15 @@ def test_another_sentence_is_not_answered_from_the_cache(scene, tmp_path):
         query = Query("blocks", "q", text)
         ground_query(scene, query, CONFIG, models_of(vlm), artifacts=QueryDir(tmp_path))
     assert vlm.num_asked == 6
+
+
+@pytest.mark.parametrize(("votes", "num_boxes"), [(True, 2), (False, 3)])
+def test_a_box_that_most_others_disagree_with_is_left_out(scene, votes, num_boxes):
+    config = CONFIG.model_copy(update={"box": BoxConfig(num_keyframes=3, vote=votes)})
+    asked = ground_query(scene, QUERY, config, models_of(ScriptedVLM(scene))).boxes_2d
+    assert len(asked) == 3
+    vlm = ScriptedVLM(scene, astray=[asked[0].frame_index])
+    assert len(ground_query(scene, QUERY, config, models_of(vlm)).boxes_2d) == num_boxes
 
 
 def test_given_span_skips_the_first_question_only(scene):

@@ -12,7 +12,7 @@ from scene_r1_cli.geometry.camera import project
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.models.trackers import Tracker
 from scene_r1_cli.progress import counted
-from scene_r1_cli.stages.vote import agreeing_boxes, anchor_points
+from scene_r1_cli.stages.vote import anchor_points
 from scene_r1_cli.types import Box2D, FrameMask, MaskTrack, Scene, TemporalSpan
 
 MAX_CANDIDATES = 600
@@ -38,7 +38,7 @@ def track_masks(
         scene: The capture.
         boxes_2d: The object's boxes, on one or more frames; clipped to the image.
         span: Where the object was found in time; frames in it are preferred. None: no preference.
-        config: ``max_views``, ``vote_boxes``.
+        config: ``max_views``.
 
     Returns:
         A stream of masks at the colour image's size, by rising ``frame_index``. Its end raises StageFailure
@@ -48,14 +48,8 @@ def track_masks(
         InputError: A box is on a frame the capture does not have.
         StageFailure: There is no box, or none lies in the image.
     """
-    boxes = usable_boxes(scene, boxes_2d, config)
-    return masks_in_frames(tracker, scene, boxes, choose_frames(scene, boxes, span, config.max_views))
-
-
-def usable_boxes(scene: Scene, boxes_2d: Sequence[Box2D], config: TrackerConfig) -> list[Box2D]:
-    """Boxes cut to the image, without those that most others disagree with; see ``track_masks``."""
     boxes = clip_boxes(scene, boxes_2d)
-    return agreeing_boxes(scene, boxes) if config.vote_boxes else boxes
+    return masks_in_frames(tracker, scene, boxes, choose_frames(scene, boxes, span, config.max_views))
 
 
 def masks_in_frames(

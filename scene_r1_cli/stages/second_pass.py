@@ -19,7 +19,7 @@ from scene_r1_cli.geometry.masks import look_up
 from scene_r1_cli.geometry.transforms import invert, transform_points
 from scene_r1_cli.geometry.visibility import SEEN, classify_points
 from scene_r1_cli.models.trackers import Tracker
-from scene_r1_cli.stages.masks import candidates_that_show, masks_in_frames, spread_views, usable_boxes
+from scene_r1_cli.stages.masks import candidates_that_show, clip_boxes, masks_in_frames, spread_views
 from scene_r1_cli.types import Box2D, FrameMask, PointSet, Scene
 
 MAX_POINTS = 600
@@ -60,7 +60,7 @@ def track_again(
         boxes_2d: As for ``track_masks``.
         first: Masks of the first pass.
         lift: Masks to points.
-        config: ``max_views``, ``vote_boxes``.
+        config: ``max_views``.
 
     Returns:
         Masks by rising ``frame_index``; those of the first pass if they cannot be lifted, or if the second
@@ -69,7 +69,7 @@ def track_again(
     Raises:
         InputError, StageFailure: See ``track_masks``.
     """
-    boxes = usable_boxes(scene, boxes_2d, config)
+    boxes = clip_boxes(scene, boxes_2d)
     try:
         points = lift(first)
         measured = points.points_world_m[points.view_counts > 0]

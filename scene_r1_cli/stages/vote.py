@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from scene_r1_cli.config import BoxConfig
 from scene_r1_cli.geometry.camera import pixel_rays, project
 from scene_r1_cli.geometry.masks import color_pixels_of_depth
 from scene_r1_cli.geometry.transforms import invert, transform_points
@@ -49,7 +50,12 @@ def anchor_points(scene: Scene, box: Box2D) -> np.ndarray:
     return transform_points(scene.world_from_depth_camera(box.frame_index), points.astype(np.float64))
 
 
-def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
+def vote(scene: Scene, boxes: tuple[Box2D, ...], config: BoxConfig) -> tuple[Box2D, ...]:
+    """``agreeing_boxes``, or all of them if ``config.vote`` is off; raises as it does."""
+    return agreeing_boxes(scene, boxes) if config.vote else boxes
+
+
+def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> tuple[Box2D, ...]:
     """The boxes of the object that most boxes mean.
 
     Points in the middle of one box, seen again in the frame of another, lie in that other box if both are of
@@ -68,7 +74,7 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
         InputError: The depth of a box's frame cannot be read.
     """
     if len(boxes) < 2:
-        return list(boxes)
+        return tuple(boxes)
     anchors = [anchor_points(scene, box) for box in boxes]
     # +1 agree, -1 disagree, 0 nothing to say.
     votes = np.zeros((len(boxes), len(boxes)), dtype=np.int64)
@@ -82,7 +88,7 @@ def agreeing_boxes(scene: Scene, boxes: Sequence[Box2D]) -> list[Box2D]:
     support = (votes > 0) @ scores
     best = max(range(len(boxes)), key=lambda index: (support[index], _area(boxes[index])))
     stays = (votes[best] > 0) | ((votes[best] == 0) & (scores == 1))
-    kept = [box for box, is_kept in zip(boxes, stays, strict=True) if is_kept]
+    kept = tuple(box for box, is_kept in zip(boxes, stays, strict=True) if is_kept)
     if len(kept) < len(boxes):
         dropped = sorted(box.frame_index for box in boxes if box not in kept)
         logger.info("boxes of frames %s are of something else than most and are left out", dropped)

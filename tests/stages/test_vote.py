@@ -42,21 +42,21 @@ def test_the_majority_stays(scene, blocks, kept):
 def test_a_box_weighs_its_score(scene):
     sure, *unsure = boxes(scene, 0, 1, 1)
     unsure = [replace(box, score=0.4) for box in unsure]
-    assert agreeing_boxes(scene, [sure, *unsure]) == [sure]
-    assert agreeing_boxes(scene, [replace(sure, score=0.7), *unsure]) == unsure
+    assert agreeing_boxes(scene, [sure, *unsure]) == (sure,)
+    assert agreeing_boxes(scene, [replace(sure, score=0.7), *unsure]) == tuple(unsure)
 
 
 def test_of_two_that_disagree_the_larger_stays(scene):
     first, second = boxes(scene, 0, 1)
     sizes = [(box.xyxy_px[2] - box.xyxy_px[0]) * (box.xyxy_px[3] - box.xyxy_px[1]) for box in (first, second)]
     assert sizes[0] != sizes[1]
-    assert agreeing_boxes(scene, [first, second]) == [(first, second)[int(np.argmax(sizes))]]
+    assert agreeing_boxes(scene, [first, second]) == ((first, second)[int(np.argmax(sizes))],)
 
 
 def test_frames_with_nothing_in_common_say_nothing():
     scene = make_scene(BLOCKS, [*circle((0, 0, 0.3), 2.2, 1.4, [90]), *circle((0, 0, 5.0), 2.2, 1.0, [270])])
     both = [Box2D(0, block_box(scene, 0)), Box2D(1, (20.0, 20.0, 80.0, 80.0))]
-    assert agreeing_boxes(scene, both) == both
+    assert agreeing_boxes(scene, both) == tuple(both)
 
 
 def test_no_depth_under_a_box_is_no_vote(scene):
