@@ -27,16 +27,17 @@ def config(request, tiny_vlm_folder):
     return load_config(sets=sets, flags={"model.name": str(tiny_vlm_folder(request.param))})
 
 
-def test_the_span_stage_fails_by_name_and_keeps_both_replies(scene, config, tmp_path):
+def test_the_span_stage_fails_by_name_and_keeps_the_replies_of_both_attempts(scene, config, tmp_path):
     artifacts = QueryDir(tmp_path)
     result = ground_query(scene, QUERY, config, Models(config), artifacts=artifacts)
     assert result.failure is not None
     assert result.failure.stage == "span"
     assert result.failure.reason.startswith("the model's reply cannot be read: ")
     rows = artifacts.read_exchanges()
+    replies = config.span.replies
     assert [(row["stage"], row["attempt"], row["parsed"]) for row in rows] == [
-        ("span", 0, None),
-        ("span", 1, None),
+        *[("span", 0, None)] * replies,
+        *[("span", 1, None)] * replies,
     ]
     assert all(row["num_prompt_tokens"] > 50 and row["num_new_tokens"] > 0 for row in rows)
     assert QUERY.text in rows[0]["prompt"]
