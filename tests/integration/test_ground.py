@@ -152,12 +152,12 @@ def test_sens_file_and_exported_folder_agree(work, scene, label, tmp_path):
 
 @pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl"])
 def test_a_model_is_asked_and_its_unreadable_reply_is_a_typed_failure(work, scene, tmp_path, family):
-    """A tiny random checkpoint of the real architecture: asked twice, every reply kept, exit 5."""
+    """A tiny random checkpoint of the real architecture: asked twice for two replies, all kept, exit 5."""
     from tests.tiny_models import save_tiny_vlm
 
     checkpoint = save_tiny_vlm(tmp_path / "tiny", family)
     settings = ("video.max_frames=4", "video.max_side_px=112", "span.max_new_tokens=8", "model.dtype=float32")
-    sets = [word for setting in settings for word in ("--set", setting)]
+    sets = [word for setting in (*settings, "span.replies=2") for word in ("--set", setting)]
     done = scener1(
         *("ground", scene.path, "the <b>bed</b>", "--model", checkpoint, *sets, "--out", "run", "--json"),
         cwd=tmp_path,
@@ -168,7 +168,7 @@ def test_a_model_is_asked_and_its_unreadable_reply_is_a_typed_failure(work, scen
     assert result["failure"]["stage"] == "span"
     (vlm_log,) = (tmp_path / "run").rglob("vlm.jsonl")
     exchanges = [json.loads(line) for line in vlm_log.read_text().splitlines()]
-    assert [row["attempt"] for row in exchanges] == [0, 1]
+    assert [row["attempt"] for row in exchanges] == [0, 0, 1, 1]
     assert all(row["error"] and "the <b>bed</b>" in row["prompt"] for row in exchanges)
     page = (tmp_path / "run" / "report" / "index.html").read_text()
     assert "<b>bed</b>" not in page
