@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
@@ -46,7 +47,7 @@ from scene_r1_cli.stages.video import sample_video
 from scene_r1_cli.training.grpo_data import PromptDataset
 from scene_r1_cli.training.rewards import box_reward, format_reward, temporal_reward
 from scene_r1_cli.training.samples import AskedFrame, Sample
-from scene_r1_cli.types import Box2D, Query
+from scene_r1_cli.types import Box2D, Query, Scene
 
 What = Literal["temporal", "image", "ground"]
 Scores = dict[str, list[float]]
@@ -76,25 +77,33 @@ def score(what: What, samples: list[Sample], config: GroundConfig, cache: Path) 
     return _boxes(samples, config, models) if what == "image" else _ground(samples, config, models, cache)
 
 
+def _with_scenes(samples: Sequence[Sample]) -> Iterator[tuple[Scene, Sample]]:
+    """Each sample with its scene, which is opened once: samples of a scene follow each other."""
+    for path, of_scene in groupby(samples, lambda sample: sample.path):
+        scene = cached_scene(open_scene(path))
+        for sample in of_scene:
+            yield scene, sample
+
+
 def _spans(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
     """IoU of the span that the stage takes, of the replies one by one, and their form."""
     found = {"span IoU": [], "span IoU of a reply": [], "form": []}
-    for path, of_scene in groupby(samples, lambda sample: sample.path):
-        scene = cached_scene(open_scene(path))
-        video = sample_video(scene, config.video, models.vlm.model_size_wh)
-        for sample in of_scene:
-            label = sample.label
-            rows: list[Mapping[str, Any]] = []
-            try:
-                query = Query(label.scene_id, label.query_id, label.text)
-                span = ground_span(models.vlm, video, query, config.span, rows.append)
-                iou = best_run_iou((span.start_s, span.end_s), label.runs_s)
-            except StageFailure:
-                iou = 0.0
-            earned = [temporal_reward(row["reply"], label.runs_s, scene.duration_s) for row in rows]
-            forms = [format_reward(row["reply"], think=config.span.think) for row in rows]
-            for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
-                values.append(value)
+    video_of = lru_cache(1)(
+        lambda path: sample_video(open_scene(path), config.video, models.vlm.model_size_wh)
+    )
+    for sample in samples:
+        label, video = sample.label, video_of(sample.path)
+        rows: list[Mapping[str, Any]] = []
+        try:
+            query = Query(label.scene_id, label.query_id, label.text)
+            span = ground_span(models.vlm, video, query, config.span, rows.append)
+            iou = best_run_iou((span.start_s, span.end_s), label.runs_s)
+        except StageFailure:
+            iou = 0.0
+        earned = [temporal_reward(row["reply"], label.runs_s, video.duration_s) for row in rows]
+        forms = [format_reward(row["reply"], think=config.span.think) for row in rows]
+        for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
+            values.append(value)
     return found
 
 
@@ -102,8 +111,8 @@ def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Score
     """IoU of the box the stage takes in the best key frame, of its replies one by one, and their form."""
     dataset = PromptDataset("image", samples, models.vlm, config)
     found = {"2D box IoU": [], "2D box IoU of a reply": [], "form": []}
-    for number, sample in enumerate(samples):
-        scene, label, frame = cached_scene(open_scene(sample.path)), sample.label, sample.frame
+    for number, (scene, sample) in enumerate(_with_scenes(samples)):
+        label, frame = sample.label, sample.frame
         assert frame is not None
         assert frame.box_xyxy_px is not None
         key_frame = (scene.frame(frame.frame_index), scene.read_color(frame.frame_index))
@@ -121,10 +130,7 @@ def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Score
 def _ground(samples: list[Sample], config: GroundConfig, models: Models, cache: Path) -> Scores:
     """3D boxes of the whole pipeline, from the sentence alone."""
     ious = []
-    scene = None
-    for sample in samples:
-        if scene is None or scene.path != sample.path:
-            scene = cached_scene(open_scene(sample.path))
+    for scene, sample in _with_scenes(samples):
         label = sample.label
         query = Query(label.scene_id, label.query_id, label.text)
         truth = score_against_label(ground_query(scene, query, config, models, cache=cache), label)
