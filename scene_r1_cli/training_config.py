@@ -38,6 +38,9 @@ class PocketConfig(StrictModel):
         default=None,
         description="Checkpoint, run or 'pocket' to go on from with the last phase; null begins at nothing.",
     )
+    think: bool = Field(
+        default=True, description="Replies begin with the think block; false: the start for --no-think."
+    )
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
     bfloat16: bool | None = Field(
         default=None,

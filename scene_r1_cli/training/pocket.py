@@ -252,7 +252,14 @@ def _text_loss(
         frames = rng.permutation(len(room.views.key.rgb))[: config.key_frames_per_room].tolist()
         answers = config.answers_per_row if name == "look" else 0
         rows += draw_rows(
-            room, frames, run.packer, config.questions_per_row, rng, video=video, answers=answers
+            room,
+            frames,
+            run.packer,
+            config.questions_per_row,
+            rng,
+            video=video,
+            answers=answers,
+            think=config.think,
         )
     total = torch.zeros(())
     shown: dict[str, float] = {}
@@ -285,7 +292,15 @@ def _validate(run: _Run, name: str) -> dict[str, float]:
     run.model.eval()
     for room in run.val_rooms:
         frames = range(0, len(room.views.key.rgb), VAL_EVERY_FRAME)
-        rows = draw_rows(room, frames, run.packer, run.config.questions_per_row, rng, video=True)
+        rows = draw_rows(
+            room,
+            frames,
+            run.packer,
+            run.config.questions_per_row,
+            rng,
+            video=True,
+            think=run.config.think,
+        )
         for kind in ("video", "key"):
             if own := [packed for packed in rows if packed.kind == kind]:
                 with torch.no_grad():

@@ -67,7 +67,13 @@ class PackedRow:
 
 
 def video_row(
-    room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator, answers: int = 0
+    room: TrainingRoom,
+    packer: Packer,
+    count: int,
+    rng: np.random.Generator,
+    answers: int = 0,
+    *,
+    think: bool = True,
 ) -> PackedRow | None:
     """Up to ``count`` sentences to find in a video and ``answers`` questions; None if there are none."""
     views = room.views
@@ -76,16 +82,23 @@ def video_row(
         questions += _some(room_questions(views, rng), answers, rng)
     if not questions:
         return None
-    asked = [
-        ((span_prompt if q.is_find else answer_prompt)(q.text, views.duration_s), q.reply, q.is_find)
-        for q in questions
-    ]
+    asked = []
+    for question in questions:
+        prompt = span_prompt if question.is_find else answer_prompt
+        text = prompt(question.text, views.duration_s, think=think)
+        asked.append((text, question.said(think), question.is_find))
     row = packer.row(views.video.times_s.tolist(), _grid(views.video), asked)
     return PackedRow(row, room, "video", np.arange(len(views.video.rgb)), tuple(questions))
 
 
 def key_row(
-    room: TrainingRoom, frame: int, packer: Packer, count: int, rng: np.random.Generator
+    room: TrainingRoom,
+    frame: int,
+    packer: Packer,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    think: bool = True,
 ) -> PackedRow | None:
     """Up to ``count`` box questions about one key frame; None if there are none."""
     frames = room.views.key
@@ -93,7 +106,8 @@ def key_row(
     if not questions:
         return None
     size_wh = (frames.rgb.shape[2], frames.rgb.shape[1])
-    asked = [(box_prompt(q.text, FAMILIES["qwen2.5-vl"], size_wh), q.reply, True) for q in questions]
+    family = FAMILIES["qwen2.5-vl"]
+    asked = [(box_prompt(q.text, family, size_wh, think=think), q.said(think), True) for q in questions]
     row = packer.row([float(frames.times_s[frame])], _grid(frames), asked)
     return PackedRow(row, room, "key", np.array([frame]), tuple(questions))
 

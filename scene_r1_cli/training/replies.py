@@ -31,6 +31,10 @@ class Question:
     named: tuple[int, ...]
     is_find: bool = True
 
+    def said(self, think: bool) -> str:
+        """The reply, or its answer block alone."""
+        return self.reply if think else self.reply[self.reply.index("<answer>") :]
+
 
 def span_reply(name: str, seen_s: Sequence[float], run_s: tuple[float, float]) -> str:
     """Names the object, the time of one frame that shows it, those of the run's others, and the run."""

@@ -68,6 +68,12 @@ def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_fra
     assert float(loss) > -np.mean(np.log(expected))
 
 
+def test_without_thinking_a_video_has_nothing_to_look_at(parts):
+    room, _, packer, _ = parts
+    _, (loss, _, count) = attention(parts, video_row(room, packer, 10, np.random.default_rng(0), think=False))
+    assert (float(loss), count) == (0.0, 0)
+
+
 def test_corners_look_at_the_object_and_an_absent_one_at_nothing(parts):
     room, _, packer, _ = parts
     # Key frame 0 shows the lamp alone, which is asked about; the chair is not there.

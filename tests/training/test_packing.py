@@ -21,14 +21,15 @@ def tokenizer():
     return build_tokenizer(["the chair", "the lamp by the chair"])
 
 
-def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path):
+@pytest.mark.parametrize("think", [True, False])
+def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path, think):
     torch.set_num_threads(1)
     views = block_views()
     save_checkpoint(tmp_path, build_model(tokenizer, seed=3), tokenizer)
     vlm = TransformersVLM.load(ModelConfig(name=str(tmp_path), device="cpu"))
     model = vlm._model
     room = TrainingRoom.of(views)
-    packed = video_row(room, Packer(tokenizer), 2, np.random.default_rng(0))
+    packed = video_row(room, Packer(tokenizer), 2, np.random.default_rng(0), think=think)
     assert packed is not None
     with torch.no_grad():
         _, states, _ = packed_states(model, [packed], live=True)
@@ -36,9 +37,10 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path):
     assert len(packed.questions) == 2
     for number, question in enumerate(packed.questions, start=1):
         prefix = VideoPrefix(views.video.rgb, views.video.times_s)
-        text = (
-            vlm.render(prefix, span_prompt(question.text, views.duration_s)) + question.reply + "<|im_end|>"
-        )
+        prompt = span_prompt(question.text, views.duration_s, think=think)
+        reply = question.said(think)
+        assert reply.startswith("<think>" if think else "<answer>")
+        text = f"{vlm.render(prefix, prompt)}{reply}<|im_end|>"
         inputs = vlm._encode([text], [prefix])
         with torch.no_grad():
             alone = model(**inputs).logits[0]

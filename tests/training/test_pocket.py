@@ -114,10 +114,11 @@ def test_bad_configurations_name_the_key(tmp_path, text, sentence):
         load_settings(PocketConfig, files=[path])
 
 
-def test_training_goes_on_from_a_checkpoint_with_the_last_phase(rooms, tmp_path):
+@pytest.mark.parametrize("think", [True, False])
+def test_training_goes_on_from_a_checkpoint_with_the_last_phase(rooms, tmp_path, think):
     first = pocket.train_pocket(CONFIG, tmp_path / "first", resume=False, progress=lambda *_: None)
     phases = []
-    more = CONFIG.model_copy(update={"start": str(first)})
+    more = CONFIG.model_copy(update={"start": str(first), "think": think})
     second = pocket.train_pocket(
         more, tmp_path / "more", resume=False, progress=lambda *at: phases.append(at[0])
     )
