@@ -94,9 +94,8 @@ def test_views_are_read_as_written(tmp_path):
 
 
 def test_shipped_configurations_are_accepted():
-    files = [Path("configs/train") / name for name in ("pocket.yaml", "pocket-more.yaml")]
-    for file in files:
-        assert load_settings(PocketConfig, files=[file]).train_rooms > 0
+    for name in ("pocket", "pocket-more", "pocket-no-think"):
+        assert load_settings(PocketConfig, files=[Path(f"configs/train/{name}.yaml")]).train_rooms > 0
 
 
 @pytest.mark.parametrize(
