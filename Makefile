@@ -37,6 +37,9 @@ lint: setup
 types: setup
 	$(BIN)/pyright
 
+# Two test processes on two cores: more threads would only wait for each other.
+unit integration: export OMP_NUM_THREADS = 1
+
 unit: setup
 	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not integration'
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from scene_r1_cli.run_dir import RunDir
+from tests.integration import FEW
 from tests.pages import HOSTILE, write_evaluation, write_training
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -34,7 +35,7 @@ def runs(tmp_path_factory):
     for name, arguments in {
         "ground": ["demo"],
         "qa": ["qa", "demo", "how many <b>chairs</b>?"],
-        "evaluate": ["evaluate", "--rooms", "2", "--task", "ground", "--limit", "6"],
+        "evaluate": ["evaluate", "--rooms", "2", "--task", "ground", "--limit", "6", *FEW],
     }.items():
         command = [*SCENER1, *arguments, *common, "--out", str(root / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)

@@ -13,6 +13,7 @@ import pytest
 from scene_r1_cli.data.sources.scannet_objects import object_truths
 from scene_r1_cli.evaluation.groups import BY_ALL, BY_ANNOTATED
 from scene_r1_cli.evaluation.views import BY_DISTANCE, BY_SECONDS
+from tests.integration import FEW
 from tests.integration.test_ground import SCHEMA
 
 pytestmark = pytest.mark.integration
@@ -34,10 +35,6 @@ def run(arguments, cwd, **kwargs):
         cwd=cwd,
         **kwargs,
     )
-
-
-FEW = ["--set", "box.search_frames=4"]
-"""Pocket is often unsure, and two dozen frames a query take their time."""
 
 
 def asking(store, out, *more):
@@ -171,7 +168,7 @@ def test_queries_of_a_damaged_scene_fail_with_their_reason_and_the_rest_go_on(st
     (folder / damaged).mkdir()
     (folder / damaged / f"{damaged}.sens").write_bytes(b"no capture")
     asked = ["evaluate", "--benchmark", "scanrefer", "--annotations", annotations, "--limit", 4, "--json"]
-    asked += ["--store", tmp_path / "store", "--scannet-root", store / "rooms", "--out", "run"]
+    asked += ["--store", tmp_path / "store", "--scannet-root", store / "rooms", "--out", "run", *FEW]
     done = run(asked, tmp_path)
     assert done.returncode == 5, done.stderr
     rows = rows_of(tmp_path / "run")
