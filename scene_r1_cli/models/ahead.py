@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.families import Family
@@ -11,12 +11,15 @@ from scene_r1_cli.models.vlm import VLM, Asked, AsksOne, Reply
 
 BATCH = 16
 
+MAX_ROWS = 64
+"""Replies written at once, where several are drawn for each question."""
+
 
 class AskedAhead(AsksOne):
     """A VLM that is told which questions will come, and answers them in batches behind one prefix.
 
     The first question about some frames brings the replies of those that are expected next about the same
-    frames; replies are those of asking alone (greedy decoding; see ``generate_groups``).
+    frames; replies are those of asking alone, also where they are drawn (see ``generate_groups``).
 
     Args:
         vlm: The model.
@@ -26,7 +29,7 @@ class AskedAhead(AsksOne):
     def __init__(self, vlm: VLM, batch: int = BATCH) -> None:
         self._vlm, self._batch = vlm, batch
         self._expected: list[str] = []
-        self._replies: dict[tuple[str, str, int], Reply] = {}
+        self._replies: dict[tuple[Hashable, ...], list[Reply]] = {}
 
     @property
     def name(self) -> str:
@@ -50,18 +53,19 @@ class AskedAhead(AsksOne):
     def generate_each(
         self, asked: Sequence[Asked], *, max_new_tokens: int, sampling: SamplingConfig | None = None
     ) -> list[list[Reply]]:
-        """See VLM; what is not one expected question is passed on."""
-        questions = [suffix for _, suffixes in asked for suffix in suffixes]
-        if len(questions) != 1 or sampling is not None or questions[0] not in self._expected:
+        """See VLM; what is not one expected question, asked once or several times, is passed on."""
+        questions = {suffix for _, suffixes in asked for suffix in suffixes}
+        if len(asked) != 1 or len(questions) != 1 or not questions <= set(self._expected):
             return self._vlm.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
-        (prefix, _), (suffix,) = asked[0], questions
+        (prefix, suffixes), count = asked[0], len(asked[0].suffixes)
         frames = hashlib.sha256(prefix.frames_rgb.tobytes() + prefix.timestamps_s.tobytes()).hexdigest()
-        key = (frames, suffix, max_new_tokens)
-        if key not in self._replies:
-            first = self._expected.index(suffix)
-            together = list(dict.fromkeys(self._expected[first : first + self._batch]))
-            replies = self._vlm.generate(prefix, together, max_new_tokens=max_new_tokens)
-            self._replies |= {
-                (frames, text, max_new_tokens): reply for text, reply in zip(together, replies, strict=True)
-            }
-        return [[self._replies[key]]]
+        settings = (frames, max_new_tokens, sampling, count)
+        if (*settings, suffixes[0]) not in self._replies:
+            first = self._expected.index(suffixes[0])
+            num_questions = max(1, min(self._batch, MAX_ROWS // count))
+            together = list(dict.fromkeys(self._expected[first : first + num_questions]))
+            repeated = [text for text in together for _ in range(count)]
+            replies = self._vlm.generate(prefix, repeated, max_new_tokens=max_new_tokens, sampling=sampling)
+            for number, text in enumerate(together):
+                self._replies[*settings, text] = replies[number * count : (number + 1) * count]
+        return [self._replies[*settings, suffixes[0]]]

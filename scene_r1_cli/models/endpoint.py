@@ -18,7 +18,7 @@ from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import ConfigError, SetupError
 from scene_r1_cli.models.families import FAMILIES, Family, family_in_name, family_named, size_on_grid
 from scene_r1_cli.models.server import Server
-from scene_r1_cli.models.vlm import Asked, AsksOne, Reply
+from scene_r1_cli.models.vlm import Asked, AsksOne, Reply, times_before
 
 JPEG_QUALITY = 95
 
@@ -91,6 +91,7 @@ class EndpointVLM(AsksOne):
         """
         sampling = sampling or self._sampling
         shared = [[_content_part(part) for part in prefix.parts()] for prefix, _ in asked]
+        times = [times_before(suffixes) for _, suffixes in asked]
 
         def ask(place: int, number: int) -> Reply:
             body = {
@@ -105,7 +106,7 @@ class EndpointVLM(AsksOne):
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
                 # A question that is asked several times wants several replies.
-                "seed": sampling.seed + number,
+                "seed": sampling.seed + times[place][number],
                 # Published checkpoints ship a repetition penalty, which would change greedy replies.
                 "frequency_penalty": 0.0,
             }

@@ -36,12 +36,12 @@ class Group(NamedTuple):
         rows: Tokens of each prompt; all images lie in the part the prompts share.
         vision: The processor's ``pixel_values``, ``image_grid_thw`` and (1, L) ``mm_token_type_ids`` of the
             first prompt.
-        seed: Of the replies' random numbers; each row has its own.
+        seeds: Of the random numbers of each row's reply.
     """
 
     rows: Sequence[Sequence[int]]
     vision: Mapping[str, torch.Tensor]
-    seed: int = 0
+    seeds: Sequence[int]
 
 
 class Sampler:
@@ -149,7 +149,7 @@ def _generate_batch(
     positions = start[:, None] + (is_own.cumsum(dim=1) - 1).clamp(min=0)
     is_before = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=model.device).tril()
     visible = is_own[:, None, None, :].bool() & is_before
-    sampler = Sampler(sampling, [group.seed + row for group in groups for row in range(len(group.rows))])
+    sampler = Sampler(sampling, [seed for group in groups for seed in group.seeds])
     ends = torch.tensor(eos_ids, device=model.device)
     active = list(range(len(own)))
     replies: list[list[int]] = [[] for _ in own]

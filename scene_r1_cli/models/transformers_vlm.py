@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,7 @@ from scene_r1_cli.config import ModelConfig, SamplingConfig
 from scene_r1_cli.errors import SetupError
 from scene_r1_cli.models.families import Family, ImageGrid, family_of, size_on_grid
 from scene_r1_cli.models.shared_prefix import Group, generate_groups
-from scene_r1_cli.models.vlm import Asked, AsksOne, Reply, VideoPrefix
+from scene_r1_cli.models.vlm import Asked, AsksOne, Reply, VideoPrefix, times_before
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -130,7 +131,10 @@ class TransformersVLM(AsksOne):
         self, asked: Sequence[_Rendered], max_new_tokens: int, sampling: SamplingConfig
     ) -> list[_Written]:
         """Prompt tokens and new tokens of each text; frames are encoded and prefilled once."""
-        groups = [Group(*self.encode_shared(prefix, texts), sampling.seed) for prefix, texts in asked]
+        groups = [
+            Group(*self.encode_shared(prefix, texts), [sampling.seed + time for time in times_before(texts)])
+            for prefix, texts in asked
+        ]
         replies = generate_groups(
             self._model,
             groups,
@@ -162,7 +166,13 @@ class TransformersVLM(AsksOne):
         self, asked: Sequence[_Rendered], max_new_tokens: int, sampling: SamplingConfig
     ) -> list[_Written]:
         """As ``_generate_shared`` for other architectures: ordinary batches through ``generate``."""
-        return [self._generate_batch(prefix, texts, max_new_tokens, sampling) for prefix, texts in asked]
+        written = []
+        for prefix, texts in asked:
+            # A batch has one source of random numbers, so what is drawn is drawn for each text alone.
+            parts = [list(texts)] if sampling.temperature == 0 else [list(part) for _, part in groupby(texts)]
+            done = [self._generate_batch(prefix, part, max_new_tokens, sampling) for part in parts]
+            written.append(([row for rows, _ in done for row in rows], [new for _, of in done for new in of]))
+        return written
 
     def _generate_batch(
         self, prefix: VideoPrefix, texts: Sequence[str], max_new_tokens: int, sampling: SamplingConfig

@@ -6,6 +6,7 @@ its prefix, so an implementation may encode and prefill it once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -117,6 +118,16 @@ class Asked(NamedTuple):
 
     prefix: VideoPrefix
     suffixes: Sequence[str]
+
+
+def times_before(texts: Sequence[str]) -> list[int]:
+    """How often each text stands before itself: what tells the replies drawn to one question apart."""
+    seen: Counter[str] = Counter()
+    times = []
+    for text in texts:
+        times.append(seen[text])
+        seen[text] += 1
+    return times
 
 
 class VLM(Protocol):

@@ -221,7 +221,9 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
                 "image_grid_thw": grids[rows[0]],
                 "mm_token_type_ids": types,
             }
-            groups.append(Group([prompt_ids[row] for row in rows], vision, self._seed_of(number)))
+            seed = self._seed_of(number)
+            seeds = [seed + place for place in range(len(rows))]
+            groups.append(Group([prompt_ids[row] for row in rows], vision, seeds))
         try:
             replies = generate_groups(
                 model,

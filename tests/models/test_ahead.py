@@ -3,6 +3,7 @@
 import numpy as np
 
 from scene_r1_cli.config import SamplingConfig
+from scene_r1_cli.models import ahead
 from scene_r1_cli.models.ahead import AskedAhead
 from scene_r1_cli.models.ask import Frames, ask_each
 from scene_r1_cli.models.families import FAMILIES
@@ -60,9 +61,15 @@ def test_other_frames_are_other_questions():
     assert len(echo.calls) == 3
 
 
-def test_drawn_replies_are_asked_for_alone():
+def test_drawn_replies_are_asked_ahead_for_as_many_questions_as_rows_allow(monkeypatch):
+    monkeypatch.setattr(ahead, "MAX_ROWS", 7)
     echo = Echo()
     vlm = AskedAhead(echo)
-    vlm.expect(["a", "b"])
-    ask(vlm, prefix(1), "a", replies=2, sampling=SamplingConfig(temperature=0.7))
-    assert echo.calls == [["a", "a"]]
+    vlm.expect(["a", "b", "c", "d"])
+    drawn = {"replies": 3, "sampling": SamplingConfig(temperature=0.7)}
+    assert [ask(vlm, prefix(1), suffix, **drawn) for suffix in "abcd"] == ["a 12", "b 12", "c 12", "d 12"]
+    assert echo.calls == [list("aaabbb"), list("cccddd")]
+    # Other settings are other questions.
+    ask(vlm, prefix(1), "a", replies=3, sampling=SamplingConfig(temperature=0.8))
+    ask(vlm, prefix(1), "a", replies=8, sampling=SamplingConfig(temperature=0.8))
+    assert echo.calls[2:] == [list("aaabbb"), list("aaaaaaaa")]

@@ -107,6 +107,14 @@ def test_each_question_is_one_request_behind_the_same_frames():
     assert (first[-1]["text"], second[-1]["text"]) == ("one?", "two?")
 
 
+def test_each_time_a_question_is_asked_has_a_seed_of_its_own():
+    server = Server()
+    sampling = SamplingConfig(temperature=0.5, seed=3)
+    server.connect().generate(prefix(), ["a", "a", "b", "a", "b"], max_new_tokens=4, sampling=sampling)
+    asked = [(body["messages"][0]["content"][-1]["text"], body["seed"]) for body in server.bodies]
+    assert sorted(asked) == [("a", 3), ("a", 4), ("a", 5), ("b", 3), ("b", 4)]
+
+
 def test_the_first_request_fills_the_prefix_cache_and_the_others_follow_a_few_at_a_time():
     """The barrier opens only for two requests that are under way together."""
     together, lock = threading.Barrier(2, timeout=20), threading.Lock()

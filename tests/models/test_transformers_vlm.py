@@ -141,6 +141,11 @@ def test_replies_of_different_length_leave_the_batch_one_by_one(vlm, monkeypatch
     ((_, together),) = vlm._generate_shared([(prefix, texts)], 24, sampled)
     ((_, alone),) = vlm._generate_shared([(prefix, texts[:1])], 24, sampled)
     assert together[0] == alone[0]
+    # Each question has the random numbers that it has alone, also when it is asked several times.
+    ((_, mixed),) = vlm._generate_shared([(prefix, [texts[1], texts[0], texts[1]])], 24, sampled)
+    ((_, twice),) = vlm._generate_shared([(prefix, [texts[1]] * 2)], 24, sampled)
+    assert (mixed[1], [mixed[0], mixed[2]]) == (alone[0], twice)
+    assert twice[0] != twice[1]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -153,7 +158,7 @@ def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature, monkeyp
     for seed, count, questions in ((0, 3, QUESTIONS), (1, 1, QUESTIONS[:1]), (2, 2, QUESTIONS[:2] * 2)):
         prefix = make_prefix(vlm, seed=seed, num_frames=count)
         rows, vision = vlm.encode_shared(prefix, [vlm.render(prefix, question) for question in questions])
-        groups.append(Group(rows, vision, seed * 100))
+        groups.append(Group(rows, vision, [seed * 100 + row for row in range(len(rows))]))
     settings = {"max_new_tokens": 12, "sampling": SamplingConfig(temperature=temperature)}
     (first,) = generate_groups(vlm._model, groups[1:2], eos_ids=vlm._eos_ids, **settings)
     # This token ends the second group's only reply at once, and others wherever they come upon it.
@@ -193,9 +198,9 @@ def test_a_token_can_be_kept_out(vlm):
     prefix = make_prefix(vlm)
     rows, vision = vlm.encode_shared(prefix, [vlm.render(prefix, question) for question in QUESTIONS])
     settings = {"eos_ids": vlm._eos_ids, "max_new_tokens": 6, "sampling": SamplingConfig()}
-    (free,) = generate_groups(vlm._model, [Group(rows, vision)], **settings)
+    (free,) = generate_groups(vlm._model, [Group(rows, vision, [0] * len(rows))], **settings)
     never = [reply[0] for reply in free]
-    (kept,) = generate_groups(vlm._model, [Group(rows, vision)], **settings, never=never)
+    (kept,) = generate_groups(vlm._model, [Group(rows, vision, [0] * len(rows))], **settings, never=never)
     assert not set(never) & {token for reply in kept for token in reply}
 
 
@@ -263,6 +268,18 @@ def test_sampling_repeats_with_its_seed_and_differs_with_another(vlm):
     assert texts(0)[0] == texts(0, QUESTIONS[:1])[0]  # the others do not matter
     greedy = [reply.text for reply in vlm.generate(prefix, QUESTIONS, max_new_tokens=12)]
     assert texts(0, top_p=1e-6) == greedy
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_what_is_drawn_for_a_question_does_not_depend_on_the_others(vlm, shares):
+    asked, prefix = vlm if shares else without_sharing(vlm), make_prefix(vlm, num_frames=1)
+
+    def texts(questions):
+        settings = {"max_new_tokens": 12, "sampling": SamplingConfig(temperature=1.0)}
+        return [reply.text for reply in asked.generate(prefix, questions, **settings)]
+
+    first, second = QUESTIONS[:2]
+    assert texts([first] * 2 + [second] * 2)[2:] == texts([second] * 2)
 
 
 def test_the_loaded_sampling_is_the_default(tiny_vlm_folder):
