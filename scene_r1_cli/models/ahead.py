@@ -11,7 +11,7 @@ from scene_r1_cli.models.vlm import VLM, Asked, AsksOne, Reply
 
 BATCH = 16
 
-MAX_ROWS = 64
+MAX_ROWS = 128
 """Replies written at once, where several are drawn for each question."""
 
 

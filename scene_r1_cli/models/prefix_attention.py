@@ -47,7 +47,7 @@ class PrefixedCache(Cache):
         self.counts = list(counts)
 
     def select(self, rows: torch.Tensor) -> None:
-        """Keep some rows, (K,) int64 rising, and forget the rest."""
+        """Go on with some rows, (K,) int64 that do not fall; one that stands there twice becomes two."""
         for layer in self.layers:
             own: Any = layer
             own.keys, own.values = own.keys[rows], own.values[rows]

@@ -4,8 +4,9 @@ The tokens all questions share (frames, times, the start of the wording) run thr
 keys and values are held once, and all questions, whose own tokens are padded on the left, attend to them
 (``prefix_attention``). Positions are given explicitly and skip the padding, so a greedy reply is token for
 token that of ``model.generate`` on the question alone (float32; tested for Qwen2.5-VL and Qwen3-VL).
-A reply that is finished leaves the batch. Several such groups, each with frames of its own, are written in
-one batch: a small model spends most of its time on the calls, not on the numbers.
+A reply that is finished leaves the batch, and replies to one prompt are one row of it until they differ.
+Several such groups, each with frames of its own, are written in one batch: a small model spends most of its
+time on the calls, not on the numbers.
 
 For models whose positions come from ``get_rope_index`` (Qwen2-VL, Qwen2.5-VL, Qwen3-VL): after the last
 image, a token's position is its index plus one constant on all three axes.
@@ -13,9 +14,9 @@ image, a token's position is its index plus one constant on all three axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 
@@ -24,6 +25,8 @@ from scene_r1_cli.models.prefix_attention import PrefixedCache, prefix_attention
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
+
+Key = TypeVar("Key", bound=Hashable)
 
 MAX_PREFIX_TOKENS = 8192
 """Prefixes whose keys and values are held at a time: half a gigabyte for Qwen2.5-VL-7B."""
@@ -139,9 +142,16 @@ def _generate_batch(
         _prefill(model, group.rows[0][:length], group.vision)
         for group, length in zip(groups, lengths, strict=True)
     ]
-    counts = [len(group.rows) for group in groups]
+    # Replies that are the same so far are one row of the batch, by group and own tokens of the prompt.
+    asked = [
+        (number, tuple(row[length:]))
+        for number, (group, length) in enumerate(zip(groups, lengths, strict=True))
+        for row in group.rows
+    ]
+    same = _alike(asked)
+    own = [row for _, row in same]
+    counts = [sum(number == of for of, _ in same) for number in range(len(groups))]
     cache = PrefixedCache([cached for cached, _ in prefilled], counts)
-    own = [row[length:] for group, length in zip(groups, lengths, strict=True) for row in group.rows]
     tokens, is_own = _left_padded(own, eos_ids[0], model.device)
     starts = [length + offset.reshape(1) for length, (_, offset) in zip(lengths, prefilled, strict=True)]
     repeats = torch.tensor(counts, device=model.device)
@@ -150,9 +160,9 @@ def _generate_batch(
     is_before = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=model.device).tril()
     visible = is_own[:, None, None, :].bool() & is_before
     sampler = Sampler(sampling, [seed for group in groups for seed in group.seeds])
-    ends = torch.tensor(eos_ids, device=model.device)
-    active = list(range(len(own)))
-    replies: list[list[int]] = [[] for _ in own]
+    ends = set(eos_ids)
+    members = list(same.values())
+    replies: list[list[int]] = [[] for _ in asked]
     with prefix_attention(model):
         for _ in range(max_new_tokens):
             output = model(
@@ -167,20 +177,31 @@ def _generate_batch(
             logits = output.logits[:, -1]
             if never:
                 logits = logits.index_fill(1, torch.tensor(never, device=logits.device), -torch.inf)
-            chosen = sampler(logits, active)
-            for row, token in zip(active, chosen.tolist(), strict=True):
-                replies[row].append(token)
-            going_on = (~torch.isin(chosen, ends)).nonzero()[:, 0]
-            if not len(going_on):
+            at = [row for row, of_row in enumerate(members) for _ in of_row]
+            active = [reply for of_row in members for reply in of_row]
+            chosen = sampler(logits[at], active).tolist()
+            for reply, token in zip(active, chosen, strict=True):
+                replies[reply].append(token)
+            going_on = [place for place, token in enumerate(chosen) if token not in ends]
+            if not going_on:
                 break
-            visible = torch.cat([visible[:, :, -1:], visible.new_ones(len(visible), 1, 1, 1)], dim=3)
-            tokens, positions = chosen[:, None], positions[:, -1:] + 1
-            if len(going_on) < len(active):
-                active = [active[place] for place in going_on.tolist()]
-                tokens, positions, visible = tokens[going_on], positions[going_on], visible[going_on]
-                cache.select(going_on)
+            branches = _alike([(at[place], chosen[place]) for place in going_on])
+            members = [[active[going_on[k]] for k in of_branch] for of_branch in branches.values()]
+            rows, following = torch.tensor(list(branches), device=tokens.device).unbind(dim=1)
+            visible = torch.cat([visible[:, :, -1:], visible.new_ones(len(visible), 1, 1, 1)], dim=3)[rows]
+            tokens, positions = following[:, None], positions[rows, -1:] + 1
+            if rows.tolist() != list(range(sum(cache.counts))):
+                cache.select(rows)
     rest = iter(replies)
-    return [list(islice(rest, count)) for count in counts]
+    return [list(islice(rest, len(group.rows))) for group in groups]
+
+
+def _alike(items: Sequence[Key]) -> dict[Key, list[int]]:
+    """Places of the items that are equal, by item, in the order in which items come first."""
+    places: dict[Key, list[int]] = {}
+    for place, item in enumerate(items):
+        places.setdefault(item, []).append(place)
+    return places
 
 
 def shared_length(rows: Sequence[Sequence[int]]) -> int:

@@ -179,6 +179,28 @@ def test_groups_with_frames_of_their_own_share_a_batch(vlm, temperature, monkeyp
     assert len({len(reply) for of_group in together for reply in of_group}) > 1
 
 
+def test_replies_that_are_the_same_so_far_are_computed_once(vlm, monkeypatch):
+    """Drawn cold, replies to one question part late; they are those that each seed alone brings."""
+    from scene_r1_cli.models.shared_prefix import Group, generate_groups
+
+    questions = [QUESTIONS[0]] * 5 + [QUESTIONS[1]]
+    rows, vision = vlm.encode_shared(make_prefix(vlm), [vlm.render(make_prefix(vlm), q) for q in questions])
+    settings = {"eos_ids": vlm._eos_ids, "max_new_tokens": 10}
+    settings["sampling"] = SamplingConfig(temperature=0.2)
+    alone = [generate_groups(vlm._model, [Group([rows[i]], vision, [i])], **settings)[0][0] for i in range(6)]
+    forward, widths = vlm._model.forward, []
+    monkeypatch.setattr(
+        vlm._model, "forward", lambda **given: widths.append(len(given["input_ids"])) or forward(**given)
+    )
+    (together,) = generate_groups(vlm._model, [Group(rows, vision, range(6))], **settings)
+    assert together == alone
+    # The prefix, the two questions, and then as many rows as there are different beginnings.
+    beginnings = [len({(i == 5, *reply[:n]) for i, reply in enumerate(alone)}) for n in range(1, 10)]
+    assert widths == [1, 2, *beginnings]
+    assert 2 <= beginnings[0] < 6
+    assert beginnings[-1] > 2
+
+
 @pytest.mark.parametrize(("top_p", "tokens"), [(1.0, {0, 1, 3}), (0.9, {1, 3}), (0.5, {3})])
 def test_tokens_are_drawn_as_often_as_they_are_likely(top_p, tokens):
     from scene_r1_cli.models.shared_prefix import Sampler
