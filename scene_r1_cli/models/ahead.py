@@ -59,7 +59,7 @@ class AskedAhead(AsksOne):
             return self._vlm.generate_each(asked, max_new_tokens=max_new_tokens, sampling=sampling)
         (prefix, suffixes), count = asked[0], len(asked[0].suffixes)
         frames = hashlib.sha256(prefix.frames_rgb.tobytes() + prefix.timestamps_s.tobytes()).hexdigest()
-        settings = (frames, max_new_tokens, sampling, count)
+        settings = (frames, max_new_tokens, repr(sampling), count)
         if (*settings, suffixes[0]) not in self._replies:
             first = self._expected.index(suffixes[0])
             num_questions = max(1, min(self._batch, MAX_ROWS // count))
