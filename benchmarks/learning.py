@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
@@ -31,7 +30,7 @@ from scene_r1_cli.data.rooms import DEMO_OPTIONS, make_rooms
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.data.store import CACHE_FOLDER
 from scene_r1_cli.errors import StageFailure
-from scene_r1_cli.evaluation.predict import cached_scene
+from scene_r1_cli.evaluation.predict import AskingModels, cached_scene
 from scene_r1_cli.evaluation.statistics import difference_of_seeds, mean_of_seeds
 from scene_r1_cli.evaluation.truth import score_against_label
 from scene_r1_cli.files import write_json
@@ -39,6 +38,7 @@ from scene_r1_cli.fingerprint import fingerprint
 from scene_r1_cli.geometry.boxes import box2d_iou
 from scene_r1_cli.geometry.intervals import best_run_iou
 from scene_r1_cli.models.checkpoint import weights_fingerprint
+from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.models.provider import Models
 from scene_r1_cli.pipeline import ground_query
 from scene_r1_cli.stages.box import boxes_in_frames
@@ -77,48 +77,58 @@ def score(what: What, samples: list[Sample], config: GroundConfig, cache: Path) 
     return _boxes(samples, config, models) if what == "image" else _ground(samples, config, models, cache)
 
 
-def _with_scenes(samples: Sequence[Sample]) -> Iterator[tuple[Scene, Sample]]:
-    """Each sample with its scene, which is opened once: samples of a scene follow each other."""
+def _by_scene(samples: Sequence[Sample]) -> Iterator[tuple[Scene, list[Sample]]]:
+    """Samples of a scene follow each other."""
     for path, of_scene in groupby(samples, lambda sample: sample.path):
-        scene = cached_scene(open_scene(path))
-        for sample in of_scene:
-            yield scene, sample
+        yield cached_scene(open_scene(path)), list(of_scene)
+
+
+def _query(sample: Sample) -> Query:
+    return Query(sample.label.scene_id, sample.label.query_id, sample.label.text)
 
 
 def _spans(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
     """IoU of the span that the stage takes, of the replies one by one, and their form."""
     found = {"span IoU": [], "span IoU of a reply": [], "form": []}
-    video_of = lru_cache(1)(
-        lambda path: sample_video(open_scene(path), config.video, models.vlm.model_size_wh)
-    )
-    for sample in samples:
-        label, video = sample.label, video_of(sample.path)
-        rows: list[Mapping[str, Any]] = []
-        try:
-            query = Query(label.scene_id, label.query_id, label.text)
-            span = ground_span(models.vlm, video, query, config.span, rows.append)
-            iou = best_run_iou((span.start_s, span.end_s), label.runs_s)
-        except StageFailure:
-            iou = 0.0
-        earned = [temporal_reward(row["reply"], label.runs_s, video.duration_s) for row in rows]
-        forms = [format_reward(row["reply"], think=config.span.think) for row in rows]
-        for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
-            values.append(value)
+    for scene, of_scene in _by_scene(samples):
+        video = sample_video(scene, config.video, models.vlm.model_size_wh)
+        asked = _expecting(models, scene, of_scene, config)
+        for sample in of_scene:
+            runs_s = sample.label.runs_s
+            rows: list[Mapping[str, Any]] = []
+            try:
+                span = ground_span(asked.vlm, video, _query(sample), config.span, rows.append)
+                iou = best_run_iou((span.start_s, span.end_s), runs_s)
+            except StageFailure:
+                iou = 0.0
+            earned = [temporal_reward(row["reply"], runs_s, video.duration_s) for row in rows]
+            forms = [format_reward(row["reply"], think=config.span.think) for row in rows]
+            for values, value in zip(found.values(), (iou, fmean(earned), fmean(forms)), strict=True):
+                values.append(value)
     return found
+
+
+def _expecting(models: Models, scene: Scene, samples: list[Sample], config: GroundConfig) -> AskingModels:
+    """Models that are asked for the spans of a scene's sentences together, as ``evaluate`` asks."""
+    asked = AskingModels(models)
+    asked.vlm.expect(
+        [span_prompt(sample.label.text, scene.duration_s, think=config.span.think) for sample in samples]
+    )
+    return asked
 
 
 def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Scores:
     """IoU of the box the stage takes in the best key frame, of its replies one by one, and their form."""
     dataset = PromptDataset("image", samples, models.vlm, config)
     found = {"2D box IoU": [], "2D box IoU of a reply": [], "form": []}
-    for number, (scene, sample) in enumerate(_with_scenes(samples)):
-        label, frame = sample.label, sample.frame
+    each = ((scene, sample) for scene, of_scene in _by_scene(samples) for sample in of_scene)
+    for number, (scene, sample) in enumerate(each):
+        frame = sample.frame
         assert frame is not None
         assert frame.box_xyxy_px is not None
         key_frame = (scene.frame(frame.frame_index), scene.read_color(frame.frame_index))
-        query = Query(label.scene_id, label.query_id, label.text)
         rows: list[Mapping[str, Any]] = []
-        (box,) = boxes_in_frames(models.vlm, [key_frame], query, config.box, rows.append)
+        (box,) = boxes_in_frames(models.vlm, [key_frame], _query(sample), config.box, rows.append)
         iou = box2d_iou(box.xyxy_px, frame.box_xyxy_px) if isinstance(box, Box2D) else 0.0
         earned = [box_reward(row["reply"], **dataset.truth_of(number)) for row in rows]
         forms = [format_reward(row["reply"], think=config.box.think) for row in rows]
@@ -130,11 +140,11 @@ def _boxes(samples: list[Sample], config: GroundConfig, models: Models) -> Score
 def _ground(samples: list[Sample], config: GroundConfig, models: Models, cache: Path) -> Scores:
     """3D boxes of the whole pipeline, from the sentence alone."""
     ious = []
-    for scene, sample in _with_scenes(samples):
-        label = sample.label
-        query = Query(label.scene_id, label.query_id, label.text)
-        truth = score_against_label(ground_query(scene, query, config, models, cache=cache), label)
-        ious.append(truth.box3d_iou or 0.0)
+    for scene, of_scene in _by_scene(samples):
+        asked = _expecting(models, scene, of_scene, config)
+        for sample in of_scene:
+            result = ground_query(scene, _query(sample), config, asked, cache=cache)
+            ious.append(score_against_label(result, sample.label).box3d_iou or 0.0)
     return {
         "Acc@0.25": [float(iou >= 0.25) for iou in ious],
         "Acc@0.5": [float(iou >= 0.5) for iou in ious],
