@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -132,8 +133,7 @@ class TransformersVLM(AsksOne):
     ) -> list[_Written]:
         """Prompt tokens and new tokens of each text; frames are encoded and prefilled once."""
         groups = [
-            Group(*self.encode_shared(prefix, texts), [sampling.seed + time for time in times_before(texts)])
-            for prefix, texts in asked
+            Group(*self.encode_shared(prefix, texts), _seeds(texts, sampling.seed)) for prefix, texts in asked
         ]
         replies = generate_groups(
             self._model,
@@ -187,7 +187,7 @@ class TransformersVLM(AsksOne):
         if sampling.temperature > 0:
             generation.update(do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0)
         with torch.random.fork_rng(), torch.inference_mode():
-            torch.manual_seed(sampling.seed)
+            torch.manual_seed(_seeds(texts[:1], sampling.seed)[0])
             output = self._model.generate(**inputs, generation_config=generation)
         masks = inputs["attention_mask"].bool()
         rows = [ids[mask].tolist() for ids, mask in zip(inputs["input_ids"], masks, strict=True)]
@@ -229,6 +229,14 @@ class TransformersVLM(AsksOne):
         if eos is None:
             eos = self._processor.tokenizer.eos_token_id
         return list(eos) if isinstance(eos, list) else [eos]
+
+
+def _seeds(texts: Sequence[str], seed: int) -> list[int]:
+    """One a reply. With the same numbers for all prompts, one unlucky draw would be that of all of them."""
+    return [
+        zlib.crc32(f"{seed} {time} {text}".encode())
+        for text, time in zip(texts, times_before(texts), strict=True)
+    ]
 
 
 def _grid_of(processor: Any, family: Family) -> ImageGrid:

@@ -304,6 +304,14 @@ def test_what_is_drawn_for_a_question_does_not_depend_on_the_others(vlm, shares)
     assert texts([first] * 2 + [second] * 2)[2:] == texts([second] * 2)
 
 
+def test_each_question_and_each_of_its_replies_has_random_numbers_of_its_own():
+    from scene_r1_cli.models.transformers_vlm import _seeds
+
+    drawn = _seeds(["a", "b", "a"], 0)
+    assert len({*drawn, *_seeds(["a", "b", "a"], 1)}) == 6
+    assert drawn == [_seeds(["a"], 0)[0], _seeds(["b"], 0)[0], _seeds(["a", "a"], 0)[1]]
+
+
 def test_the_loaded_sampling_is_the_default(tiny_vlm_folder):
     sampling = SamplingConfig(temperature=1.0, seed=3)
     vlm = load(tiny_vlm_folder("qwen2.5-vl"), sampling=sampling)
