@@ -1,8 +1,6 @@
 """What a model's reply says: a span, boxes, an answer, or a typed failure. Pure; never raises.
 
-Only the reply is read, so nothing in a prompt can count as an answer. The answer is the last
-``<answer>`` block outside ``<think>``; a reply without any ``<answer>`` tag counts only if all of it
-(after its thinking) is the answer and nothing else. Matching is linear in the length of the reply.
+Only the reply is read, so nothing in a prompt can count as an answer.
 """
 
 from __future__ import annotations
@@ -11,22 +9,9 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-FailureCode = Literal["no_answer", "unclosed_answer", "not_a_span", "not_json", "not_boxes", "empty"]
-
-
-@dataclass(frozen=True)
-class ParseFailure:
-    """Why a reply could not be read.
-
-    Attributes:
-        code: Kind, for counting.
-        detail: One sentence part for people, e.g. "no <answer> block".
-    """
-
-    code: FailureCode
-    detail: str
+from scene_r1_cli.models.reply_blocks import Body, ParseFailure, answer_body, blocks_of
 
 
 @dataclass(frozen=True)
@@ -78,93 +63,9 @@ class AnswerReply:
     text: str
 
 
-_TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Where a reply thinks and answers. ``answer`` is None without a tag, a failure if it is not closed."""
-
-    think: str
-    answer: str | ParseFailure | None
-    after_think: str
-
-
-def _blocks(text: str) -> _Blocks:
-    """Split a reply into its thinking and its answer in one pass over its tags.
-
-    A ``</think>`` without an opening tag closes thinking that began with the reply: some chat templates
-    open ``<think>`` in the prompt.
-    """
-    tags = [(match.start(), match.end(), match[1] == "/", match[2].lower()) for match in _TAG.finditer(text)]
-    thinks: list[tuple[int, int, int]] = []  # start of the tag, end of the thought, end of the closing tag
-    open_at: tuple[int, int] | None = None
-    for start, end, is_closing, name in tags:
-        if name != "think":
-            continue
-        if not is_closing:
-            open_at = open_at or (start, end)
-        elif open_at is not None:
-            thinks.append((open_at[0], start, end))
-            open_at = None
-        elif not thinks:
-            thinks.append((0, start, end))
-    thought_end = thinks[-1][2] if thinks else 0
-    answer = _last_answer(text, tags, thinks)
-    if thinks:
-        think = text[thinks[0][0] : thinks[0][1]]
-    elif open_at is not None:
-        first_answer = next((t[0] for t in tags if t[3] == "answer" and t[0] > open_at[0]), len(text))
-        think = text[open_at[1] : first_answer]
-    else:
-        think = ""
-    has_open_thought = open_at is not None
-    return _Blocks(_TAG.sub("", think).strip(), answer, "" if has_open_thought else text[thought_end:])
-
-
-def _last_answer(
-    text: str, tags: list[tuple[int, int, bool, str]], thinks: list[tuple[int, int, int]]
-) -> str | ParseFailure | None:
-    """Content of the last answer block outside thinking."""
-    answer: str | ParseFailure | None = None
-    think_index = 0
-    for position, (start, end, is_closing, name) in enumerate(tags):
-        while think_index < len(thinks) and thinks[think_index][2] <= start:
-            think_index += 1
-        in_thought = think_index < len(thinks) and thinks[think_index][0] <= start
-        if name != "answer" or is_closing or in_thought:
-            continue
-        following = tags[position + 1] if position + 1 < len(tags) else None
-        if following is not None and following[2] and following[3] == "answer":
-            answer = text[end : following[0]].strip()
-        else:
-            answer = ParseFailure("unclosed_answer", "the last <answer> block is not closed")
-    return answer
-
-
-@dataclass(frozen=True)
-class _Body:
-    """What to read the answer from, and whether it stood between answer tags."""
-
-    text: str
-    is_tagged: bool
-
-
-def _answer_body(text: str) -> _Body | ParseFailure:
-    """The last answer block, or all of the reply after its thinking when it has no answer tags."""
-    blocks = _blocks(text)
-    if isinstance(blocks.answer, ParseFailure):
-        return blocks.answer
-    if blocks.answer is not None:
-        empty = ParseFailure("empty", "the <answer> block is empty")
-        return _Body(blocks.answer, is_tagged=True) if blocks.answer else empty
-    rest = blocks.after_think.strip()
-    return _Body(rest, is_tagged=False) if rest else ParseFailure("no_answer", "no <answer> block")
-
-
 def parse_think(text: str) -> str:
     """The reasoning of a reply: its first ``<think>`` block, also if not closed; empty if it has none."""
-    return _blocks(text).think
+    return blocks_of(text).think
 
 
 _NUMBER = r"-?[0-9]{1,7}(?:\.[0-9]{1,9})?"
@@ -190,7 +91,7 @@ def parse_span(text: str) -> SpanReply | ParseFailure:
     Returns:
         The span (reversed ends swapped and marked), or why there is none.
     """
-    body = _answer_body(text)
+    body = answer_body(text)
     if isinstance(body, ParseFailure):
         return body
     inner = " ".join(body.text.strip(_DECORATION).split())
@@ -198,7 +99,7 @@ def parse_span(text: str) -> SpanReply | ParseFailure:
         inner = inner[1:-1].strip()
     match = _SPAN.fullmatch(inner)
     if match is None:
-        return _failure("not_a_span", body, "is not a time span")
+        return body.failure("not_a_span", "is not a time span")
     first_s, second_s = _seconds(match[1]), _seconds(match[2])
     return SpanReply(min(first_s, second_s), max(first_s, second_s), was_reversed=second_s < first_s)
 
@@ -224,7 +125,7 @@ def parse_boxes(text: str) -> BoxesReply | ParseFailure:
     Returns:
         The boxes in the model's coordinates, or why they cannot be read.
     """
-    body = _answer_body(text)
+    body = answer_body(text)
     if isinstance(body, ParseFailure):
         return body
     found = _only_json(body)
@@ -232,7 +133,7 @@ def parse_boxes(text: str) -> BoxesReply | ParseFailure:
         return found
     boxes = _boxes_of(found.value)
     if boxes is None:
-        return _failure("not_boxes", body, "holds no box of four finite numbers")
+        return body.failure("not_boxes", "holds no box of four finite numbers")
     return BoxesReply(tuple(boxes))
 
 
@@ -244,21 +145,21 @@ class _Json:
 _FENCE = re.compile(r"```[a-z0-9]{0,12}", re.IGNORECASE | re.ASCII)
 
 
-def _only_json(body: _Body) -> _Json | ParseFailure:
+def _only_json(body: Body) -> _Json | ParseFailure:
     """The one JSON object, list or ``null`` of an answer; words around it are allowed only between tags."""
     text = _FENCE.sub("", body.text).strip()
     if text.strip(_DECORATION).lower() == "null":
         return _Json(None)
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     if start < 0 or (start > 0 and not body.is_tagged):
-        return _failure("not_json", body, "is not JSON")
+        return body.failure("not_json", "is not JSON")
     try:
         value, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
-        return _failure("not_json", body, "is not JSON")
+        return body.failure("not_json", "is not JSON")
     rest = text[end:].strip()
     if rest and (not body.is_tagged or "{" in rest or "[" in rest):
-        return _failure("not_json", body, "holds more than one JSON value")
+        return body.failure("not_json", "holds more than one JSON value")
     return _Json(value)
 
 
@@ -314,17 +215,9 @@ def _box_of(numbers: Any, label: str) -> BoxReply | None:
 
 def parse_answer(text: str) -> AnswerReply | ParseFailure:
     """Read a free-form answer: the last ``<answer>`` block, which must be there and not empty."""
-    answer = _blocks(text).answer
+    answer = blocks_of(text).answer
     if answer is None:
         return ParseFailure("no_answer", "no <answer> block")
     if isinstance(answer, ParseFailure):
         return answer
     return AnswerReply(answer) if answer else ParseFailure("empty", "the <answer> block is empty")
-
-
-def _failure(code: FailureCode, body: _Body, what: str) -> ParseFailure:
-    """A failure that shows the start of what was read; without tags, that is what was wrong first."""
-    if not body.is_tagged:
-        return ParseFailure("no_answer", "no <answer> block")
-    shown = body.text if len(body.text) <= 60 else body.text[:59] + "…"
-    return ParseFailure(code, f"{shown!r} {what}")

@@ -14,7 +14,7 @@ from typing import Literal
 
 from scene_r1_cli.errors import InputError
 from scene_r1_cli.models.families import Family
-from scene_r1_cli.models.parse import FailureCode
+from scene_r1_cli.models.reply_blocks import FailureCode
 from scene_r1_cli.models.vlm import time_text
 
 PromptStage = Literal["span", "box", "answer"]

@@ -57,7 +57,7 @@ def test_no_prompt_parses_as_a_span_or_box(prompt):
 def test_every_failure_can_be_asked_again():
     from typing import get_args
 
-    from scene_r1_cli.models.parse import FailureCode
+    from scene_r1_cli.models.reply_blocks import FailureCode
 
     again = {prompts.ask_again("Question?", code) for code in get_args(FailureCode)}
     assert len(again) == len(get_args(FailureCode))
