@@ -107,7 +107,7 @@ def box_fault(box: Any) -> str:
         return ""
     try:
         values = [float(value) for name in ("center_m", "size_m") for value in box[name]]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return "has no center_m and size_m of three numbers"
     if len(values) != 6 or not all(map(math.isfinite, values)):
         return "has a box that is not finite"
@@ -117,7 +117,7 @@ def box_fault(box: Any) -> str:
 def _is_span(span: Any) -> bool:
     try:
         start, end = (float(value) for value in span)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return math.isfinite(start) and math.isfinite(end) and start <= end
 

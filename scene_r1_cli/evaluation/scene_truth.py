@@ -36,7 +36,7 @@ def read_gt_boxes(path: Path) -> Boxes:
                     raise ValueError(f"object {object_id} has the box {values}")
                 center, size = np.array(numbers[:3]), np.array(numbers[3:])
                 boxes[scene_id, int(object_id)] = aabb_from_bounds(center - size / 2, center + size / 2)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(
                 f"{path}, scene {scene_id}: {error}; a box is [cx, cy, cz, dx, dy, dz], finite, full lengths."
             ) from error

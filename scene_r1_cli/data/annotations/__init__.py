@@ -103,7 +103,7 @@ def parsed(name: str, path: Path, parse: Any, rows: Sequence[Any]) -> Annotation
         except KeyError as error:
             faults.append(f"{path.name}, row {number}: field {error} is missing")
             continue
-        except (TypeError, ValueError, AttributeError, SyntaxError) as error:
+        except (TypeError, ValueError, OverflowError, AttributeError, SyntaxError) as error:
             faults.append(f"{path.name}, row {number}: {error}")
             continue
         if annotation is None:

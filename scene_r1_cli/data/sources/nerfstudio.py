@@ -80,7 +80,7 @@ def _camera(
     try:
         values = np.array([[(data | item)[key] for key in keys] for item in entries], dtype=np.float64)
         stated = (int((data | entries[0])["w"]), int((data | entries[0])["h"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path / FILE} lacks fl_x, fl_y, cx, cy, w or h.") from error
     middle = np.median(values, axis=0)
     notes: list[str] = []

@@ -171,7 +171,7 @@ def open_prepared(path: Path) -> Scene:
             superpoints_path=superpoints if superpoints.is_file() else None,
             notes=tuple(record["notes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path / SCENE_FILE} lacks or garbles a field: {error!r}", "Run preprocess again."
         ) from error

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scene_r1_cli.data.annotations import read_annotations
@@ -128,6 +128,7 @@ JSON = st.recursive(
 # A busy machine draws slowly; that is no fault.
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(JSON, st.fixed_dictionaries({key: JSON for key in SCANREFER})), max_size=4))
+@example([SCANREFER | {"object_id": float("inf")}, SCANREFER | {"ann_id": 10**400}])
 def test_any_rows_behind_a_good_one_are_rows_or_faults(tmp_path_factory, rows):
     path = write(tmp_path_factory.mktemp("fuzz") / "a.json", [SCANREFER, *rows])
     found = read_annotations(path)
