@@ -72,11 +72,10 @@ def draw_rows(
     *,
     video: bool,
     answers: int = 0,
-    think: bool = True,
 ) -> list[PackedRow]:
     """Rows of some key frames of a room, and of its video; those without a question are left out."""
-    drawn = [video_row(room, packer, questions, rng, answers, think=think)] if video else []
-    drawn += [key_row(room, frame, packer, questions, rng, think=think) for frame in frames]
+    drawn = [video_row(room, packer, questions, rng, answers)] if video else []
+    drawn += [key_row(room, frame, packer, questions, rng) for frame in frames]
     return [packed for packed in drawn if packed is not None]
 
 

@@ -45,10 +45,15 @@ class Row:
 
 
 class Packer:
-    """Writes rows with one tokenizer."""
+    """Writes rows with one tokenizer.
 
-    def __init__(self, tokenizer) -> None:
-        self._tokenizer = tokenizer
+    Args:
+        tokenizer: pocket's.
+        think: Whether questions ask for thinking, and replies begin with it.
+    """
+
+    def __init__(self, tokenizer, *, think: bool = True) -> None:
+        self._tokenizer, self.think = tokenizer, think
         names = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<answer>")
         self._start, self._image, self._end, self._answer = tokenizer.convert_tokens_to_ids(list(names))
 

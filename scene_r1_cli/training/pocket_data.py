@@ -67,13 +67,7 @@ class PackedRow:
 
 
 def video_row(
-    room: TrainingRoom,
-    packer: Packer,
-    count: int,
-    rng: np.random.Generator,
-    answers: int = 0,
-    *,
-    think: bool = True,
+    room: TrainingRoom, packer: Packer, count: int, rng: np.random.Generator, answers: int = 0
 ) -> PackedRow | None:
     """Up to ``count`` sentences to find in a video and ``answers`` questions; None if there are none."""
     views = room.views
@@ -85,20 +79,14 @@ def video_row(
     asked = []
     for question in questions:
         prompt = span_prompt if question.is_find else answer_prompt
-        text = prompt(question.text, views.duration_s, think=think)
-        asked.append((text, question.said(think), question.is_find))
+        text = prompt(question.text, views.duration_s, think=packer.think)
+        asked.append((text, question.said(packer.think), question.is_find))
     row = packer.row(views.video.times_s.tolist(), _grid(views.video), asked)
     return PackedRow(row, room, "video", np.arange(len(views.video.rgb)), tuple(questions))
 
 
 def key_row(
-    room: TrainingRoom,
-    frame: int,
-    packer: Packer,
-    count: int,
-    rng: np.random.Generator,
-    *,
-    think: bool = True,
+    room: TrainingRoom, frame: int, packer: Packer, count: int, rng: np.random.Generator
 ) -> PackedRow | None:
     """Up to ``count`` box questions about one key frame; None if there are none."""
     frames = room.views.key
@@ -106,7 +94,7 @@ def key_row(
     if not questions:
         return None
     size_wh = (frames.rgb.shape[2], frames.rgb.shape[1])
-    family = FAMILIES["qwen2.5-vl"]
+    family, think = FAMILIES["qwen2.5-vl"], packer.think
     asked = [(box_prompt(q.text, family, size_wh, think=think), q.said(think), True) for q in questions]
     row = packer.row([float(frames.times_s[frame])], _grid(frames), asked)
     return PackedRow(row, room, "key", np.array([frame]), tuple(questions))

@@ -46,7 +46,7 @@ class PocketRun:
         return self.config.start is not None and self.step < SETTLE_STEPS
 
     def __post_init__(self) -> None:
-        self.packer = Packer(self.tokenizer)
+        self.packer = Packer(self.tokenizer, think=self.config.think)
         self.numbers = SoftNumbers(self.tokenizer, self.config.sigma_px, self.config.sigma_s)
 
     def save(self, path: Path, optimizer: torch.optim.Optimizer | None) -> None:
@@ -101,14 +101,7 @@ def text_loss(
         frames = rng.permutation(len(room.views.key.rgb))[: config.key_frames_per_room].tolist()
         answers = config.answers_per_row if name == "look" else 0
         rows += draw_rows(
-            room,
-            frames,
-            run.packer,
-            config.questions_per_row,
-            rng,
-            video=video,
-            answers=answers,
-            think=config.think,
+            room, frames, run.packer, config.questions_per_row, rng, video=video, answers=answers
         )
     total = torch.zeros(())
     shown: dict[str, float] = {}
@@ -141,15 +134,7 @@ def validate(run: PocketRun, name: str) -> dict[str, float]:
     run.model.eval()
     for room in run.val_rooms:
         frames = range(0, len(room.views.key.rgb), VAL_EVERY_FRAME)
-        rows = draw_rows(
-            room,
-            frames,
-            run.packer,
-            run.config.questions_per_row,
-            rng,
-            video=True,
-            think=run.config.think,
-        )
+        rows = draw_rows(room, frames, run.packer, run.config.questions_per_row, rng, video=True)
         for kind in ("video", "key"):
             if own := [packed for packed in rows if packed.kind == kind]:
                 with torch.no_grad():

@@ -69,8 +69,9 @@ def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_fra
 
 
 def test_without_thinking_a_video_has_nothing_to_look_at(parts):
-    room, _, packer, _ = parts
-    _, (loss, _, count) = attention(parts, video_row(room, packer, 10, np.random.default_rng(0), think=False))
+    room = parts[0]
+    packer = Packer(build_tokenizer(["the chair the lamp by the chair I see red at seconds"]), think=False)
+    _, (loss, _, count) = attention(parts, video_row(room, packer, 10, np.random.default_rng(0)))
     assert (float(loss), count) == (0.0, 0)
 
 

@@ -29,7 +29,7 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path, th
     vlm = TransformersVLM.load(ModelConfig(name=str(tmp_path), device="cpu"))
     model = vlm._model
     room = TrainingRoom.of(views)
-    packed = video_row(room, Packer(tokenizer), 2, np.random.default_rng(0), think=think)
+    packed = video_row(room, Packer(tokenizer, think=think), 2, np.random.default_rng(0))
     assert packed is not None
     with torch.no_grad():
         _, states, _ = packed_states(model, [packed], live=True)
