@@ -3,7 +3,7 @@
 Every query goes the whole way of `scener1 ground`: span, key frames, 2D boxes, tracker, lifting, 3D box.
 Rows beside it: the same with the label's best 2D box in place of the model's ("true 2D box": what tracker and
 lifting allow), and a random visible object of the true class with its true box ("random of class": what
-knowing the class alone would give).
+knowing the class alone would give). Then the same by what singles the object out in the sentence.
 
     python -m benchmarks.end_to_end --split test --rooms 40 --per-room 6 --out end_to_end.json
 
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from scene_r1_cli.config import GroundConfig
 from scene_r1_cli.config_load import load_config
 from scene_r1_cli.data.labels import Label, read_labels
 from scene_r1_cli.data.rooms import RoomOptions, make_room, split_seeds
+from scene_r1_cli.data.rooms.expressions import describe_objects
+from scene_r1_cli.data.rooms.layout import lay_out_room
 from scene_r1_cli.data.sources import open_scene
 from scene_r1_cli.evaluation.truth import score_against_label
 from scene_r1_cli.geometry.boxes import aabb_iou
@@ -45,6 +48,7 @@ class Row:
 
     scene_id: str
     text: str
+    kind: str
     iou: float
     given_box_iou: float
     random_of_class_iou: float
@@ -69,6 +73,7 @@ def measure_room(seed: int, root: Path, config: GroundConfig, per_room: int) -> 
         if label.object_id is not None and label.keyframes and label.box3d is not None and not label.answers
     ]
     classes = _classes(folder)
+    kinds = kinds_of(seed)
     rows = []
     for index in np.random.default_rng(seed).permutation(len(labels))[:per_room].tolist():
         label = labels[index]
@@ -87,6 +92,7 @@ def measure_room(seed: int, root: Path, config: GroundConfig, per_room: int) -> 
             Row(
                 scene_id=label.scene_id,
                 text=label.text,
+                kind=kinds[label.text],
                 iou=truth.box3d_iou or 0.0,
                 given_box_iou=lifted.box3d_iou or 0.0,
                 random_of_class_iou=float(np.mean(alike)),
@@ -98,6 +104,11 @@ def measure_room(seed: int, root: Path, config: GroundConfig, per_room: int) -> 
             )
         )
     return rows
+
+
+def kinds_of(seed: int) -> dict[str, str]:
+    """What singles the object out in each sentence about a room; see ``Expression.kind``."""
+    return {found.text: found.kind for found in describe_objects(lay_out_room(seed))}
 
 
 def _classes(folder: Path) -> dict[int, str]:
@@ -136,6 +147,21 @@ METRICS: dict[str, Callable[[Row], float | None]] = {
 }
 
 
+def by_kind(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Estimates by kind of sentence (of ten or more), and for one and for several objects of the class."""
+    parts = {kind: [row for row in rows if row.kind == kind] for kind in sorted({row.kind for row in rows})}
+    parts = {kind: of_kind for kind, of_kind in parts.items() if len(of_kind) >= 10}
+    # Where it is the only one, a random object of its class is always right.
+    parts["one of its class"] = [row for row in rows if row.random_of_class_at_25 == 1]
+    parts["several of its class"] = [row for row in rows if row.random_of_class_at_25 < 1]
+    shown = ("acc_at_0.25", "true_2d_box: acc_at_0.25", "random_of_class: acc_at_0.25")
+    return {
+        part: {name: estimate(of_part, METRICS[name]) for name in shown}
+        for part, of_part in parts.items()
+        if of_part
+    }
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -163,6 +189,10 @@ def main() -> None:
     metrics = {name: estimate(rows, value) for name, value in METRICS.items()}
     for name, metric in metrics.items():
         print(f"{name:30} {metric['value']:.3f} {metric['ci95']} n={metric['n']}")
+    kinds = by_kind(rows)
+    for kind, found in kinds.items():
+        values = "  ".join(f"{name} {metric['value']:.3f} {metric['ci95']}" for name, metric in found.items())
+        print(f"{kind:22} n={found['acc_at_0.25']['n']:3}  {values}")
     print(f"seconds per query: median {statistics.median(row.seconds for row in rows):.2f}")
     if arguments.out:
         report = {
@@ -171,6 +201,7 @@ def main() -> None:
             "machine": platform.platform(),
             "config": config.model_dump(mode="json"),
             "metrics": metrics,
+            "by_kind": kinds,
             "rows": [asdict(row) for row in rows],
         }
         arguments.out.write_text(json.dumps(report, indent=1))
