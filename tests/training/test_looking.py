@@ -12,6 +12,8 @@ from scene_r1_cli.training.packing import Packer, SoftNumbers
 from scene_r1_cli.training.pocket_data import TrainingRoom, key_row, video_row
 from tests.training.views import block_views
 
+CORPUS = ["the chair the lamp by the chair I see red at seconds"]
+
 
 def test_cells_of_an_object_are_those_it_covers_a_quarter_of():
     instances = np.zeros((56, 84), np.uint8)
@@ -30,7 +32,7 @@ def test_a_tiny_object_has_its_fullest_cell_and_an_absent_one_none():
 @pytest.fixture(scope="module")
 def parts():
     room = TrainingRoom.of(block_views())
-    tokenizer = build_tokenizer(["the chair the lamp by the chair I see red at seconds"])
+    tokenizer = build_tokenizer(CORPUS)
     return room, build_model(tokenizer, 0), Packer(tokenizer), SoftNumbers(tokenizer, 2.0, 0.3)
 
 
@@ -70,7 +72,7 @@ def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_fra
 
 def test_without_thinking_a_video_has_nothing_to_look_at(parts):
     room = parts[0]
-    packer = Packer(build_tokenizer(["the chair the lamp by the chair I see red at seconds"]), think=False)
+    packer = Packer(build_tokenizer(CORPUS), think=False)
     _, (loss, _, count) = attention(parts, video_row(room, packer, 10, np.random.default_rng(0)))
     assert (float(loss), count) == (0.0, 0)
 
