@@ -2,11 +2,13 @@
 
 A model of the Qwen2.5-VL architecture with random weights (what is computed does not depend on them), one
 prompt of frames and a question, G completions. Measured: the loss pass (forward and backward), sampling, and
-the peak memory of the loss pass, each in a process of its own.
+what the loss pass adds to the peak memory, each in a process of its own; on a GPU, where the allocator knows,
+in one. "prefill" is sampling of a single token.
 
     python -m benchmarks.grpo_step --generations 8 --frames 16 --side 224
     python -m benchmarks.grpo_step --size 100m --generations 8
     python -m benchmarks.grpo_step --generations 8 --questions 6
+    python -m benchmarks.grpo_step --device cuda --size 7b --generations 8 --checkpointing
 
 Of several questions about the frames, stock TRL and "apart" (a prompt computed once per group) take one at a
 time, as they would different videos; "shared" takes all of them as one pass.
@@ -22,40 +24,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.sized_models import SIZES, Size
+from benchmarks.sized_models import SIZES
 
 COMPLETION = 128
 
 
-def make_trainer(stock: bool, size: Size, generations: int, folder: Path) -> Any:
-    """A trainer over a fresh model; its data set is never read."""
+def make_trainer(stock: bool, model: Any, processor: Any, arguments: argparse.Namespace, folder: Path) -> Any:
+    """A trainer of the model; its data set is never read."""
     from datasets import Dataset
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    from benchmarks.sized_models import make_model
     from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
 
-    model, processor, _ = make_model(size)
-    model.train()
-    processor.tokenizer.padding_side = "left"  # pyright: ignore
-    arguments = GRPOConfig(
-        output_dir=str(folder), per_device_train_batch_size=generations, num_generations=generations,
-        report_to=[], gradient_checkpointing=False, use_cpu=True, bf16=False,
+    on_cpu = arguments.device == "cpu"
+    config = GRPOConfig(
+        output_dir=str(folder), per_device_train_batch_size=arguments.generations,
+        num_generations=arguments.generations, report_to=[], use_cpu=on_cpu, bf16=not on_cpu,
         max_completion_length=COMPLETION,
     )  # fmt: skip
     cls = GRPOTrainer if stock else SharedPrefixGRPOTrainer
-    data = Dataset.from_dict({"prompt": [[{"role": "user", "content": "x"}]] * generations})
+    data = Dataset.from_dict({"prompt": [[{"role": "user", "content": "x"}]] * arguments.generations})
     return cls(
         model=model,
         reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
-        args=arguments,
+        args=config,
         train_dataset=data,
         processing_class=processor,
     )
@@ -101,39 +100,101 @@ def make_batch(
     return batch, prompts
 
 
-def measure(which: str, size: Size, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of the loss pass and of sampling, and what the loss pass added to the peak memory."""
+def measure(which: str, model: Any, processor: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of the loss pass, of sampling and of prefill, and what the loss pass adds to the memory."""
+    import torch
+
     generations, rounds = arguments.generations, arguments.rounds
     with tempfile.TemporaryDirectory() as name:
-        trainer = make_trainer(which == "stock", size, generations, Path(name))
+        trainer = make_trainer(which == "stock", model, processor, arguments, Path(name))
+        if arguments.checkpointing:
+            trainer.model.gradient_checkpointing_enable({"use_reentrant": False})
         numbers = list(range(arguments.questions))
         passes = [numbers] if which == "shared" else [[number] for number in numbers]
         made = [make_batch(trainer, arguments.frames, arguments.side, generations, part) for part in passes]
-        before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        loss_s, sample_s = [], []
-        for _ in range(rounds):
-            started = time.perf_counter()
-            for batch, _ in made:
+        batches = [{key: _on(value, arguments.device) for key, value in batch.items()} for batch, _ in made]
+
+        def loss_pass() -> None:
+            for batch in batches:
                 logps, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, **batch)
                 logps.sum().backward()
-            loss_s.append(time.perf_counter() - started)
-            trainer.model.zero_grad()
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb
+
+        on_gpu = arguments.device != "cpu"
+        if on_gpu:
+            loss_pass()  # Compiles kernels, and makes the gradients, which both have.
+            torch.cuda.synchronize()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        loss_s = [_timed(loss_pass, on_gpu) for _ in range(rounds)]
+        peak = (
+            torch.cuda.max_memory_allocated()
+            if on_gpu
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        )
+        trainer.model.zero_grad()
         tokenized = [trainer._tokenize_prompts(prompts) for _, prompts in made]
-        sampled = 0
-        for _ in range(rounds):
-            started = time.perf_counter()
-            written = [trainer._generate_single_turn(*part, generations)[0] for part in tokenized]
-            sample_s.append(time.perf_counter() - started)
-            sampled = sum(len(reply) for replies in written for reply in replies)
+        written: list[list[int]] = []
+
+        def sample() -> None:
+            written.clear()
+            for part in tokenized:
+                written.extend(trainer._generate_single_turn(*part, generations)[0])
+
+        sample_s = [_timed(sample, on_gpu) for _ in range(rounds)]
+        sampled = sum(map(len, written))
+        trainer.args.max_completion_length = trainer.generation_config.max_new_tokens = 1
+        prefill_s = [_timed(sample, on_gpu) for _ in range(rounds)]
         return {
             "prompt_tokens": int(made[0][0]["input_ids"].shape[1]) - COMPLETION,
             "parameters": sum(p.numel() for p in trainer.model.parameters()),
             "loss_s": statistics.median(loss_s),
             "sample_s": statistics.median(sample_s),
+            "prefill_s": statistics.median(prefill_s),
             "sampled_tokens": sampled,
-            "loss_added_mb": peak_mb,
+            "loss_added_mb": (peak - before) / 2**20,
         }
+
+
+def _on(value: Any, device: str) -> Any:
+    return value.to(device) if hasattr(value, "to") else value
+
+
+def _timed(call: Callable[[], None], on_gpu: bool) -> float:
+    import torch
+
+    if on_gpu:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    call()
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def measure_on_gpu(which: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """One model for all of them; one that has not the memory is told."""
+    import gc
+
+    import torch
+
+    from benchmarks.sized_models import make_model
+
+    model, processor, _ = make_model(arguments.size, arguments.device)
+    model.train()
+    processor.tokenizer.padding_side = "left"  # pyright: ignore
+    found = {}
+    for name in which:
+        try:
+            found[name] = measure(name, model, processor, arguments)
+        except torch.cuda.OutOfMemoryError:
+            found[name] = {"out_of_memory": True}
+        model.zero_grad()
+        gc.collect()
+        torch.cuda.empty_cache()
+        print(name, found[name], flush=True)
+    return found
 
 
 def main() -> None:
@@ -143,28 +204,42 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--generations", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
+    parser.add_argument("--checkpointing", action="store_true", help="compute layers again in backward")
     parser.add_argument("--questions", type=int, default=1, help="about the same frames, with G each")
     parser.add_argument("--only", choices=("stock", "apart", "shared"), help="one of them, in this process")
     parser.add_argument("--skip", nargs="+", default=[], choices=("stock", "apart"), help="not measured")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    which = [
+        name
+        for name in (("stock", "apart", "shared") if arguments.questions > 1 else ("stock", "shared"))
+        if name not in arguments.skip
+    ]
     if arguments.only:
-        print(json.dumps(measure(arguments.only, arguments.size, arguments)))
+        from benchmarks.sized_models import make_model
+
+        model, processor, _ = make_model(arguments.size)
+        model.train()
+        processor.tokenizer.padding_side = "left"  # pyright: ignore
+        print(json.dumps(measure(arguments.only, model, processor, arguments)))
         return
-    found = {}
-    for which in ("stock", "apart", "shared") if arguments.questions > 1 else ("stock", "shared"):
-        if which in arguments.skip:
-            continue
-        command = [sys.executable, "-m", "benchmarks.grpo_step", *sys.argv[1:], "--only", which]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[which] = json.loads(done.stdout.splitlines()[-1])
-        print(which, found[which], flush=True)
-    for which in [name for name in found if name != "shared"]:
-        ratios = {
-            name: round(found[which][name] / max(found["shared"][name], 1e-9), 2)
-            for name in ("loss_s", "sample_s", "loss_added_mb")
-        }
-        print(f"{which} / shared:", ratios)
+    if arguments.device != "cpu":
+        found = measure_on_gpu(which, arguments)
+    else:
+        found = {}
+        for name in which:
+            command = [sys.executable, "-m", "benchmarks.grpo_step", *sys.argv[1:], "--only", name]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[name] = json.loads(done.stdout.splitlines()[-1])
+            print(name, found[name], flush=True)
+    for name in which:
+        if name != "shared" and "loss_s" in found[name]:
+            ratios = {
+                figure: round(found[name][figure] / max(found["shared"][figure], 1e-9), 2)
+                for figure in ("loss_s", "sample_s", "prefill_s", "loss_added_mb")
+            }
+            print(f"{name} / shared:", ratios)
     if arguments.out:
         arguments.out.write_text(
             json.dumps({"settings": vars(arguments) | {"out": None}, **found}, default=str)

@@ -15,7 +15,7 @@ class ViewsConfig(StrictModel):
     visibility_wh: tuple[int, int] = Field(
         default=(112, 84), description="Size at which visibility is measured."
     )
-    video_wh: tuple[int, int] = Field(default=(140, 112), description="Frames of the span: multiples of 28.")
+    video_wh: tuple[int, int] = Field(default=(196, 140), description="Frames of the span: multiples of 28.")
     key_wh: tuple[int, int] = Field(default=(224, 168), description="Frames of the box: multiples of 28.")
     video_frames: int = Field(default=32, ge=1, description="Frames of the video, evenly spread.")
     key_frames: int = Field(default=16, ge=1, description="Single frames, drawn at random.")
@@ -42,6 +42,10 @@ class PocketConfig(StrictModel):
         default=True, description="Replies begin with the think block; false: the start for --no-think."
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
+    device: str = Field(default="cpu", description="cpu, or cuda.")
+    workers: int = Field(
+        default=0, ge=0, description="Processes that draw steps' data ahead; a GPU waits for one alone."
+    )
     bfloat16: bool | None = Field(
         default=None,
         description="Multiply in bfloat16; weights stay float32. null: if the processor has it.",
@@ -63,6 +67,9 @@ class PocketConfig(StrictModel):
         ge=0,
         le=1,
         description="Share of the language phase on key frames alone, which comes first.",
+    )
+    look_trains_vision: bool = Field(
+        default=False, description="The vision tower learns in the last phase, too; a GPU can afford it."
     )
     sigma_px: float = Field(default=2.0, gt=0, description="Softness of coordinates in the loss.")
     sigma_s: float = Field(default=0.3, gt=0, description="Softness of times in the loss.")

@@ -73,8 +73,8 @@ def weights_fingerprint(name: str) -> str:
     return fingerprint([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one.
+def choose_device(name: str, key: str = "model.device") -> torch.device:
+    """``auto`` is a GPU where there is one; ``key`` is the setting to name in errors.
 
     Raises:
         SetupError: The device named is not there.
@@ -86,13 +86,13 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(
-            f"model.device {name!r} is no device; accepted are auto, cpu, cuda, cuda:1, mps."
+            f"{key} {name!r} is no device; accepted are auto, cpu, cuda, cuda:1, mps."
         ) from error
     missing_cuda = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if missing_cuda or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise SetupError(
-            f"model.device is {name}, which this machine does not have.",
-            "Use --set model.device=cpu, or auto.",
+            f"{key} is {name}, which this machine does not have.",
+            f"Set {key} to cpu, or auto.",
         )
     return device
 

@@ -36,7 +36,7 @@ class DenseHead(nn.Module):
         return out.split([self.num_classes, self.num_colors, 4], dim=-1)
 
 
-def dense_targets(views: RoomViews, frames: Frames) -> dict[str, torch.Tensor]:
+def dense_targets(views: RoomViews, frames: Frames) -> dict[str, np.ndarray]:
     """Labels of every patch, in the order of merged tokens.
 
     Returns:
@@ -69,10 +69,10 @@ def dense_targets(views: RoomViews, frames: Frames) -> dict[str, torch.Tensor]:
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     centre = np.stack([(x + 0.5) / columns, (y + 0.5) / rows] * 2, axis=-1)
     return {
-        "label": torch.from_numpy(_merged(label[..., None])[..., 0].copy()),
-        "color": torch.from_numpy(_merged(color[..., None])[..., 0].copy()),
-        "box": torch.from_numpy(_merged(box - centre).copy()),
-        "corners_px": torch.from_numpy(corners.reshape(count, -1, 4)),
+        "label": _merged(label[..., None])[..., 0],
+        "color": _merged(color[..., None])[..., 0],
+        "box": _merged(box - centre),
+        "corners_px": corners.reshape(count, -1, 4),
     }
 
 
@@ -85,12 +85,12 @@ def _merged(values: np.ndarray) -> np.ndarray:
 
 def dense_loss(
     predicted: tuple[torch.Tensor, torch.Tensor, torch.Tensor], target: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, dict[str, float]]:
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss and what to show of it: accuracy of class and colour, error of corners in frame sides."""
     label_logits, color_logits, box = predicted
     label, color = target["label"], target["color"]
     shown = label > 0
-    weight = torch.ones(label_logits.shape[-1])
+    weight = label_logits.new_ones(label_logits.shape[-1])
     weight[0] = 0.4
     label_loss = functional.cross_entropy(label_logits.flatten(0, 2), label.flatten(), weight=weight)
     color_loss = functional.cross_entropy(color_logits.flatten(0, 2), color.flatten(), ignore_index=-1)
@@ -98,7 +98,7 @@ def dense_loss(
     loss = label_loss + 0.7 * color_loss + 6.0 * box_error.mean()
     named = color >= 0
     return loss, {
-        "class": float((label_logits.argmax(-1) == label)[shown].float().mean()),
-        "color": float((color_logits.argmax(-1) == color)[named].float().mean()),
-        "corner": float(box_error.detach().mean()),
+        "class": (label_logits.argmax(-1) == label)[shown].float().mean(),
+        "color": (color_logits.argmax(-1) == color)[named].float().mean(),
+        "corner": box_error.detach().mean(),
     }

@@ -16,8 +16,9 @@ from scene_r1_cli.models.branch_attention import use_branches
 from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.training.looking import LOOK_LAYER, look_loss
-from scene_r1_cli.training.packing import Batch, Packer, SoftNumbers, collate
-from scene_r1_cli.training.pocket_data import PackedRow, TrainingRoom, key_row, video_row
+from scene_r1_cli.training.packing import Batch, SoftNumbers
+from scene_r1_cli.training.pocket_data import PackedRow
+from scene_r1_cli.training.step_data import RowsBatch
 
 PLACE_LAYER = LAYERS // 2
 """After this layer a frame's tokens know corners and time, so that the rest can find and copy them."""
@@ -45,148 +46,146 @@ class PlaceHead(nn.Module):
 
 
 @dataclass(frozen=True)
-class Scores:
+class Written:
     """What the model would write if it had written the truth so far.
 
     Attributes:
-        loss: Of the replies.
-        right: Share of the reply's tokens.
-        iou: IoU of each box, or span, that is asked for.
-        looked: Share of the taught heads' attention on patches that show the object; None if not taught.
-        found: Of videos, share of first times named in the thinking at which the object is to be seen.
+        loss: () of the replies.
+        right: () share of the reply's tokens.
+        tokens: (M,) int64, in place of each token to learn.
+        looked: () share of the taught heads' attention on patches that show the object; None if not taught.
     """
 
     loss: torch.Tensor
-    right: float
-    iou: tuple[float, ...]
-    looked: float | None
-    found: tuple[bool, ...]
-
-
-def draw_rows(
-    room: TrainingRoom,
-    frames: Sequence[int],
-    packer: Packer,
-    questions: int,
-    rng: np.random.Generator,
-    *,
-    video: bool,
-    answers: int = 0,
-) -> list[PackedRow]:
-    """Rows of some key frames of a room, and of its video; those without a question are left out."""
-    drawn = [video_row(room, packer, questions, rng, answers)] if video else []
-    drawn += [key_row(room, frame, packer, questions, rng) for frame in frames]
-    return [packed for packed in drawn if packed is not None]
+    right: torch.Tensor
+    tokens: torch.Tensor
+    looked: torch.Tensor | None
 
 
 def rows_loss(
     model: Any,
     place: PlaceHead,
-    rows: list[PackedRow],
+    rows: RowsBatch,
+    features: torch.Tensor,
     numbers: SoftNumbers,
     *,
-    live: bool,
-    look: bool,
     settle: bool = False,
-) -> tuple[torch.Tensor, Scores]:
-    """The loss to train on, of rows of one kind, and what to show of it.
+) -> tuple[torch.Tensor, Written]:
+    """The loss to train on, of rows of one kind, and what would be written.
 
     Args:
         model: pocket.
         place: Reads what frames' tokens know.
-        rows: All about videos, or all about key frames.
+        rows: On the model's device.
+        features: (N, T, hidden) tokens of their frames.
         numbers: Decides how near numbers share a target.
-        live: Run the vision tower, instead of taking its features from the cache.
-        look: Teach heads where to look, too.
         settle: Let ``place`` learn from the model, but not the model from ``place``.
     """
-    batch, last, states = packed_states(model, rows, live)
+    batch = rows.batch
+    last, states = packed_states(model, batch, features, masked=batch.ids.is_cuda)
     row, at = batch.learned.unbind(1)
     logits = model.lm_head(last[row, at - 1])
     target = batch.ids[row, at]
-    kind, written = rows[0].kind, logits.argmax(-1)
-    weights = torch.ones(len(target))
-    first = _first_times(batch, numbers) if kind == "video" else []
-    weights[first] = FIRST_TIME_WEIGHT
+    tokens = logits.argmax(-1)
+    weights = torch.ones(len(target), device=target.device)
+    weights[rows.first] = FIRST_TIME_WEIGHT
     loss = (numbers.loss(logits, target, batch.is_answer) * weights).sum() / weights.sum()
-    looking, looked = torch.zeros(()), None
-    if look:
-        looking, looked, _ = look_loss(model, states[LOOK_LAYER], batch, rows, numbers)
-    scores = Scores(
-        loss=loss.detach(),
-        right=float((written == target).float().mean()),
-        iou=_written_iou(written[batch.is_answer], target[batch.is_answer], numbers, kind),
-        looked=looked,
-        found=_found(batch, first, written, rows, numbers),
-    )
+    total, looked = loss, None
+    if rows.look is not None:
+        looking, shares = look_loss(
+            model, states[LOOK_LAYER], batch, rows.look, numbers, copies=rows.kind == "video"
+        )
+        total, looked = total + looking, shares.mean() if len(shares) else shares.new_zeros(())
     known = states[PLACE_LAYER][batch.is_image]
     words = model.lm_head.weight
     if settle:
         known, words = known.detach(), words.detach()
-    placing = _place_loss(words, place(known), rows, numbers)
-    return loss + placing + looking, scores
+    total = total + _place_loss(words, place(known), rows, numbers)
+    return total, Written(loss.detach(), (tokens == target).float().mean(), tokens, looked)
 
 
 def packed_states(
-    model: Any, rows: list[PackedRow], live: bool
-) -> tuple[Batch, torch.Tensor, tuple[torch.Tensor, ...]]:
-    """The batch that some rows make, and its (B, L, hidden) states: the last, and the input of each layer."""
+    model: Any, batch: Batch, features: torch.Tensor, *, masked: bool = False
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """The (B, L, hidden) states that rows make: the last, and the input of each layer.
+
+    The same to rounding with one masked attention call for all rows, which is quicker on a GPU, and with one
+    call for every row.
+    """
     use_branches(model)
-    batch = collate([packed.row for packed in rows], model.config.text_config.pad_token_id)
-    features = torch.cat([_features(model, packed, live) for packed in rows])
     embeds = model.get_input_embeddings()(batch.ids)
     embeds = embeds.masked_scatter(batch.is_image[..., None], features.to(embeds.dtype))
+    seen = {"attention_mask": batch.mask} if masked else {"branches": batch.branches}
     output = model.model.language_model(
         inputs_embeds=embeds,
         position_ids=batch.positions,
-        branches=batch.branches,
         use_cache=False,
         output_hidden_states=True,
+        **seen,
     )
-    return batch, output.last_hidden_state, output.hidden_states
+    return output.last_hidden_state, output.hidden_states
 
 
-def _features(model: Any, packed: PackedRow, live: bool) -> torch.Tensor:
-    """(N, hidden) image tokens of a row in the order of its frames."""
-    rgb = getattr(packed.room.views, packed.kind).rgb
-    if live:
-        return encode_frames(model.model.visual, torch.from_numpy(rgb[packed.frames])).flatten(0, 1)
-    cached = packed.room.features
-    if packed.kind not in cached:
-        with torch.no_grad():
-            cached[packed.kind] = encode_frames(model.model.visual, torch.from_numpy(rgb.copy())).half()
-    return cached[packed.kind][packed.frames].flatten(0, 1).float()
+def frame_features(visual: Any, rows: RowsBatch, *, live: bool) -> torch.Tensor:
+    """(N, T, hidden) tokens of the frames of all rows in order; ``live`` for a tower that learns."""
+    if rows.rgb is not None:
+        with torch.set_grad_enabled(live and torch.is_grad_enabled()):
+            return encode_frames(visual, rows.rgb)
+    assert rows.rows is not None
+    features = []
+    for packed in rows.rows:
+        kept = packed.room.features
+        if rows.kind not in kept:
+            rgb = getattr(packed.room.views, rows.kind).rgb
+            with torch.no_grad():
+                kept[rows.kind] = encode_frames(visual, torch.from_numpy(rgb.copy())).half()
+        features.append(kept[rows.kind][packed.frames].float())
+    return torch.cat(features)
 
 
 def _place_loss(
-    words: torch.Tensor, codes: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
+    words: torch.Tensor, codes: torch.Tensor, rows: RowsBatch, numbers: SoftNumbers
 ) -> torch.Tensor:
     """Loss of the times of frames' tokens, and of the corners where a key frame's show an object.
 
     Args:
         words: (V, hidden) embeddings.
-        codes: (N, 5, hidden) what the head reads in each token of a frame.
+        codes: (I, 5, hidden) what the head reads in each token of a frame.
         rows: Whose frames these are.
         numbers: Embeddings of numbers.
     """
-    times, corners = [], []
-    for packed in rows:
-        targets = getattr(packed.room, f"{packed.kind}_targets")["corners_px"][packed.frames]
-        times_s = getattr(packed.room.views, packed.kind).times_s[packed.frames]
-        tenths = torch.from_numpy(np.rint(times_s * 10).astype(np.int64))
-        times.append(tenths[:, None].expand(-1, targets.shape[1]).flatten())
-        corners.append(targets.flatten(0, 1))
-    written = [(codes[:, 4], numbers.time_ids[torch.cat(times)])]
-    if rows[0].kind == "key":
-        shown = torch.cat(corners)
-        seen = shown[:, 0] >= 0
-        written.append((codes[seen, :4].flatten(0, 1), numbers.coordinate_ids[shown[seen]].flatten()))
-    total = torch.zeros(())
+    written = [(codes[:, 4], rows.times)]
+    if len(rows.cornered):
+        written.append((codes[rows.cornered, :4].flatten(0, 1), rows.corners.flatten()))
+    total = words.new_zeros(())
     for code, target in written:
-        if len(target):
-            soft = torch.ones(len(target), dtype=torch.bool)
-            total = total + numbers.loss(code @ words.T, target, soft).mean()
+        soft = torch.ones(len(target), dtype=torch.bool, device=target.device)
+        total = total + numbers.loss(code @ words.T, target, soft).mean()
     return total
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good what would be written is.
+
+    Attributes:
+        iou: IoU of each box, or span, that is asked for.
+        found: Of videos, whether each first time named in the thinking is one at which the object is seen.
+    """
+
+    iou: tuple[float, ...]
+    found: tuple[bool, ...]
+
+
+def score(written: Written, batched: RowsBatch, rows: Sequence[PackedRow], numbers: SoftNumbers) -> Scores:
+    """Score what was written; everything on the CPU."""
+    batch = batched.batch
+    row, at = batch.learned.unbind(1)
+    target, answer = batch.ids[row, at], batch.is_answer
+    return Scores(
+        _written_iou(written.tokens[answer], target[answer], numbers, batched.kind),
+        _found(batched, written.tokens, rows, numbers),
+    )
 
 
 def _written_iou(
@@ -202,22 +201,12 @@ def _written_iou(
     return tuple(iou(a, b) if min(a) >= 0 else 0.0 for a, b in zip(found, true, strict=True))
 
 
-def _first_times(batch: Batch, numbers: SoftNumbers) -> list[int]:
-    """Which of the tokens to learn are the first time named in each thinking."""
-    row, at = batch.learned.unbind(1)
-    is_time = (numbers.values["time"][batch.ids[row, at]] >= 0) & batch.is_thought
-    first: dict[tuple[int, int], int] = {}
-    for index in is_time.nonzero()[:, 0].tolist():
-        first.setdefault((int(row[index]), int(batch.branch[row[index], at[index]])), index)
-    return list(first.values())
-
-
 def _found(
-    batch: Batch, first: list[int], written: torch.Tensor, rows: list[PackedRow], numbers: SoftNumbers
+    batched: RowsBatch, written: torch.Tensor, rows: Sequence[PackedRow], numbers: SoftNumbers
 ) -> tuple[bool, ...]:
     """Whether each first time named is one at which the object is to be seen."""
-    found = []
-    for index in first:
+    found, batch = [], batched.batch
+    for index in batched.first.tolist():
         row, at = batch.learned[index].tolist()
         packed, time_s = rows[row], float(numbers.values["time"][written[index]])
         video, question = packed.room.views.video, packed.questions[int(batch.branch[row, at]) - 1]

@@ -7,16 +7,19 @@ over from there: the time of the frame.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
+from scene_r1_cli.models.pocket.build import LAYERS
 from scene_r1_cli.training.packing import Batch, SoftNumbers
 from scene_r1_cli.training.pocket_data import CELL_PX, PackedRow
 
-LOOK_LAYER = 4
+LOOK_LAYER = LAYERS - 2
 """This layer's heads are taught: its input knows what each patch shows, and two layers are left to write."""
 
 LOOK_HEADS = 2
@@ -25,9 +28,52 @@ MIN_CELL_SHARE = 0.25
 """Share of a patch that an object covers for the patch to show it; of a tiny object, the fullest patches."""
 
 
+@dataclass(frozen=True)
+class LookTargets:
+    """Where the M numbers of a batch's replies should look.
+
+    Attributes:
+        row: (M,) int64.
+        place: (M,) int64 place in its row of the token whose state writes the number.
+        slot: (M,) int64, counts the numbers of a row.
+        anywhere: (M, L) bool, tokens that each may look at.
+        own: (M, L) bool, those of them in the number's own frame.
+        number: (M,) int64, the token to write.
+    """
+
+    row: torch.Tensor
+    place: torch.Tensor
+    slot: torch.Tensor
+    anywhere: torch.Tensor
+    own: torch.Tensor
+    number: torch.Tensor
+
+
+def look_targets(batch: Batch, rows: Sequence[PackedRow], numbers: SoftNumbers) -> LookTargets:
+    """Where numbers of the thinking about videos, or of boxes in key frames, should look."""
+    row, place, slot, anywhere, own = [], [], [], [], []
+    for index, packed in enumerate(rows):
+        for number, (at, any_tokens, own_tokens) in enumerate(_looks(batch, index, packed, numbers)):
+            row.append(index)
+            place.append(at)
+            slot.append(number)
+            anywhere.append(any_tokens)
+            own.append(own_tokens)
+    length = batch.ids.shape[1]
+    rows_at, places_at = torch.tensor(row, dtype=torch.long), torch.tensor(place, dtype=torch.long)
+    return LookTargets(
+        rows_at,
+        places_at,
+        torch.tensor(slot, dtype=torch.long),
+        _at(anywhere, length),
+        _at(own, length),
+        batch.ids[rows_at, places_at + 1],
+    )
+
+
 def look_loss(
-    model: Any, states: torch.Tensor, batch: Batch, rows: list[PackedRow], numbers: SoftNumbers
-) -> tuple[torch.Tensor, float, float]:
+    model: Any, states: torch.Tensor, batch: Batch, look: LookTargets, numbers: SoftNumbers, *, copies: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy of the taught heads' attention with the patches that show the object.
 
     The first time named in the thinking looks at all frames that show it, as each is a right one; the others
@@ -38,12 +84,15 @@ def look_loss(
         model: pocket.
         states: (B, L, hidden) input of layer ``LOOK_LAYER``.
         batch: The rows, packed.
-        rows: All about videos, or all about key frames.
-        numbers: Knows which tokens are times and corners.
+        look: Where the numbers should look.
+        numbers: Knows how near numbers share a target.
+        copies: What is read must be the number, too: of videos, where it is the frame's time.
 
     Returns:
-        The loss, the share of attention that falls on those patches, and how many numbers there were.
+        The loss, and (2 M,) share of attention that falls on those patches.
     """
+    if not len(look.row):
+        return states.new_zeros(()), states.new_zeros(0)
     layer = model.model.language_model.layers[LOOK_LAYER]
     attention = layer.self_attn
     normed = layer.input_layernorm(states)
@@ -56,39 +105,35 @@ def look_loss(
         sin,
     )
     values = attention.v_proj(normed).view(shape).transpose(1, 2)
-    losses, shares, copied = [], [], []
-    for index, packed in enumerate(rows):
-        places, targets, own = _targets(batch, index, packed, numbers)
-        if not len(places):
-            continue
-        scores = queries[index, :LOOK_HEADS, places] @ keys[index, :LOOK_HEADS].transpose(1, 2)
-        scores = (scores * attention.scaling).float().masked_fill(~batch.mask[index, :, places], -torch.inf)
-        seen = (scores.log_softmax(dim=-1).masked_fill(~targets, -torch.inf)).logsumexp(dim=-1)
-        losses.append(-seen.flatten())
-        shares.append(seen.detach().exp().flatten())
-        if packed.kind == "video":
-            evenly = (own / own.sum(dim=1, keepdim=True)).to(values.dtype)
-            read = (evenly @ values[index, :LOOK_HEADS]).transpose(0, 1).flatten(1)
-            carried = read @ attention.o_proj.weight[:, : read.shape[1]].T.to(read.dtype)
-            logits = model.lm_head(model.model.language_model.norm(carried))
-            written = batch.ids[index, places + 1]
-            copied.append(numbers.loss(logits, written, torch.ones(len(written), dtype=torch.bool)))
-    if not losses:
-        return torch.zeros(()), 0.0, 0
-    every = torch.cat(losses)
-    total = every.mean() + (torch.cat(copied).mean() if copied else 0.0)
-    return total, float(torch.cat(shares).mean()), len(every)
+    asking = queries[look.row, :LOOK_HEADS, look.place]
+    scores = _by_row(look, asking, keys[:, :LOOK_HEADS].transpose(2, 3)) * attention.scaling
+    visible = batch.mask[look.row, 0, look.place]
+    scores = scores.float().masked_fill(~visible[:, None], -torch.inf)
+    seen = scores.log_softmax(dim=-1).masked_fill(~look.anywhere[:, None], -torch.inf).logsumexp(dim=-1)
+    total = -seen.mean()
+    if copies:
+        evenly = look.own / look.own.sum(dim=1, keepdim=True)
+        evenly = evenly.to(values.dtype)[:, None].expand(-1, LOOK_HEADS, -1)
+        read = _by_row(look, evenly, values[:, :LOOK_HEADS]).flatten(1)
+        carried = read @ attention.o_proj.weight[:, : read.shape[1]].T.to(read.dtype)
+        logits = model.lm_head(model.model.language_model.norm(carried))
+        soft = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+        total = total + numbers.loss(logits, look.number, soft).mean()
+    return total, seen.detach().exp().flatten()
 
 
-def _targets(
+def _by_row(look: LookTargets, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """(M, H, A) times each one's row of (B, H, A, C): (M, H, C). One product per row, not one per number."""
+    most = int(look.slot.max()) + 1
+    padded = left.new_zeros(len(right), most, *left.shape[1:])
+    padded = padded.index_put((look.row, look.slot), left)
+    return (padded.transpose(1, 2) @ right).transpose(1, 2)[look.row, look.slot]
+
+
+def _looks(
     batch: Batch, index: int, packed: PackedRow, numbers: SoftNumbers
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Where a row's numbers should look.
-
-    Returns:
-        (M,) places that are about to write a number, (M, L) tokens each may look at, and (M, L) those of them
-        in the number's own frame.
-    """
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Per number of a row: where it is about to be written, tokens it may look at, and its own frame's."""
     mine = batch.learned[:, 0] == index
     at = batch.learned[mine, 1]
     video = packed.kind == "video"
@@ -98,7 +143,6 @@ def _targets(
     image_at = batch.is_image[index].nonzero()[:, 0]
     cells: dict[int, torch.Tensor] = {}
     begun: dict[int, int] = {}
-    places, targets, own = [], [], []
     for place in at.tolist():
         branch = int(batch.branch[index, place])
         named, before = packed.questions[branch - 1].named, begun.get(branch, 0)
@@ -115,14 +159,11 @@ def _targets(
         only[slot] = cells[object_id][slot]
         if not only.any():
             continue
-        # The state before a token writes it.
-        places.append(place - 1)
-        own.append(image_at[only.flatten()])
+        own = image_at[only.flatten()]
         # Of several objects each is named at one time, which is not any that shows it.
-        anywhere = before == 0 and len(named) == 1
-        targets.append(image_at[cells[object_id].flatten()] if anywhere else own[-1])
-    length = batch.ids.shape[1]
-    return torch.tensor(places, dtype=torch.long), _at(targets, length), _at(own, length)
+        anywhere = image_at[cells[object_id].flatten()] if before == 0 and len(named) == 1 else own
+        # The state before a token writes it.
+        yield place - 1, anywhere, own
 
 
 def _at(places: list[torch.Tensor], length: int) -> torch.Tensor:

@@ -8,7 +8,9 @@ few dozen tokens per question.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -120,8 +122,7 @@ class Batch:
         ids: (B, L) int64.
         positions: (3, B, L) int64.
         branch: (B, L) int64, ``FRAME`` for frames and 1, 2, ... for questions.
-        mask: (B, 1, L, L) bool, True where a token may look.
-        branches: The same for ``branch_attention``.
+        branches: What a token may look at, for ``branch_attention``.
         is_image: (B, L) bool.
         learned: (M, 2) int64 row and place of each token to learn.
         is_answer: (M,) bool.
@@ -131,12 +132,17 @@ class Batch:
     ids: torch.Tensor
     positions: torch.Tensor
     branch: torch.Tensor
-    mask: torch.Tensor
     branches: tuple[Branches, ...]
     is_image: torch.Tensor
     learned: torch.Tensor
     is_answer: torch.Tensor
     is_thought: torch.Tensor
+
+    @cached_property
+    def mask(self) -> torch.Tensor:
+        """(B, 1, L, L) bool, True where a token may look."""
+        same = self.branch[:, :, None] == self.branch[:, None, :]
+        return torch.tril(same | (self.branch[:, None, :] == FRAME))[:, None]
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:
@@ -153,14 +159,11 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     positions = np.zeros((3, len(rows), length), dtype=np.int64)
     for index, row in enumerate(rows):
         positions[:, index, : len(row.ids)] = row.positions
-    same = branch[:, :, None] == branch[:, None, :]
-    mask = torch.tril(same | (branch[:, None, :] == FRAME))
     is_reply = padded("is_reply", 0).bool()
     return Batch(
         ids=padded("ids", pad_id),
         positions=torch.from_numpy(positions),
         branch=branch,
-        mask=mask[:, None],
         branches=tuple(_branches(row.branch) for row in rows),
         is_image=padded("is_image", 0).bool(),
         learned=is_reply.nonzero(),
@@ -207,6 +210,14 @@ class SoftNumbers:
             weights = torch.exp(-0.5 * (steps / sigma) ** 2) * inside
             self.ids[tokens] = tokens[places.clamp(0, len(tokens) - 1)]
             self.weights[tokens] = weights / weights.sum(dim=1, keepdim=True)
+
+    def to(self, device: torch.device) -> SoftNumbers:
+        """The same on another device."""
+        there = copy(self)
+        there.ids, there.weights = self.ids.to(device), self.weights.to(device)
+        there.coordinate_ids, there.time_ids = self.coordinate_ids.to(device), self.time_ids.to(device)
+        there.values = {kind: values.to(device) for kind, values in self.values.items()}
+        return there
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, is_soft: torch.Tensor) -> torch.Tensor:
         """(M,) cross entropy of (M, V) logits; numbers are soft where ``is_soft``."""

@@ -8,8 +8,10 @@ with the same data order.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,20 @@ import torch
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.errors import InputError
-from scene_r1_cli.models.checkpoint import load_checkpoint
+from scene_r1_cli.models.checkpoint import choose_device, load_checkpoint
 from scene_r1_cli.models.pocket import POCKET, pocket_path
 from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS, build_model, save_checkpoint
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead
 from scene_r1_cli.training.language import PlaceHead
 from scene_r1_cli.training.pocket_data import TrainingRoom
-from scene_r1_cli.training.pocket_run import PocketRun, text_loss, validate, vision_loss
+from scene_r1_cli.training.pocket_run import PocketRun, step_loss, validate
 from scene_r1_cli.training.replies import box_questions, frames_in, name_of, room_questions, span_reply
 from scene_r1_cli.training.room_views import make_views
+from scene_r1_cli.training.step_data import PHASES, moved, steps_data, trains_tower
 from scene_r1_cli.training.warm_start import warm_start
-from scene_r1_cli.training_config import PhaseConfig, PocketConfig
+from scene_r1_cli.training_config import PhaseConfig, PocketConfig, ViewsConfig
 
-PHASES = ("vision", "language", "joint", "look")
 CORPUS_ROOMS = 60
 """Rooms whose sentences and replies the tokenizer learns its words from."""
 
@@ -61,12 +63,13 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         raise InputError(
             f"{out} {what}.", "Leave out --resume." if resume else "Use --resume or another --out."
         )
+    device = choose_device(config.device, "device")
     torch.set_num_threads(config.threads)
     train, val = split_seeds("train")[: config.train_rooms], split_seeds("val")[: config.val_rooms]
     every = []
-    for count, path in enumerate(make_views(out / "views", [*val, *train], config.views), start=1):
-        every.append(TrainingRoom.load(path))
-        progress("rooms", count, len(val) + len(train), {})
+    for room in _made_rooms(out / "views", [*val, *train], config):
+        every.append(room)
+        progress("rooms", len(every), len(val) + len(train), {})
     val_rooms, rooms = every[: len(val)], every[len(val) :]
     torch.manual_seed(config.seed)
     if config.start is None:
@@ -76,7 +79,7 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         model, tokenizer = _start_from(config.start)
         phase = PHASES.index("look")
     if config.bfloat16 is None:
-        config = config.model_copy(update={"bfloat16": _multiplies_bfloat16()})
+        config = config.model_copy(update={"bfloat16": _multiplies_bfloat16(device)})
     run = PocketRun(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms, phase)
     if resume:
         run.load(state_path)
@@ -88,8 +91,25 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
     return out / "checkpoint"
 
 
-def _multiplies_bfloat16() -> bool:
+def _made_rooms(folder: Path, seeds: Sequence[int], config: PocketConfig) -> Iterator[TrainingRoom]:
+    """Rooms in order; they are rendered where they are not there yet."""
+    make = partial(_made_room, folder, config.views)
+    if not config.workers:
+        yield from map(make, seeds)
+        return
+    with multiprocessing.get_context("fork").Pool(config.workers) as pool:
+        yield from pool.imap(make, seeds)
+
+
+def _made_room(folder: Path, config: ViewsConfig, seed: int) -> TrainingRoom:
+    (path,) = make_views(folder, [seed], config)
+    return TrainingRoom.load(path)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
     """Without such instructions bfloat16 is emulated, some thirty times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
@@ -134,8 +154,9 @@ def _train_phase(run: PocketRun, state_path: Path, progress: Progress) -> None:
     trained = _trained(run, name)
     places = list(run.place.parameters()) if name != "vision" else []
     optimizer = torch.optim.AdamW(
-        [*trained, *places], lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-    )
+        [*trained, *places], lr=phase.learning_rate, betas=(0.9, 0.98), weight_decay=0.01,
+        fused=run.device.type == "cuda",
+    )  # fmt: skip
     if run.optimizer_state is not None:
         optimizer.load_state_dict(run.optimizer_state)
     # An earlier phase may have trained the tower since.
@@ -143,29 +164,23 @@ def _train_phase(run: PocketRun, state_path: Path, progress: Progress) -> None:
         room.features.clear()
     run.model.train()
     saved_s = time.monotonic()
-    while run.step < phase.steps:
+    kind, bfloat16 = run.device.type, bool(run.config.bfloat16)
+    for data in steps_data(run.drawer(), run.step, phase.steps, run.config.workers):
         for group in optimizer.param_groups:
             group["lr"] = phase.learning_rate * _schedule(run.step, phase)
-        rng = np.random.default_rng([run.config.seed, run.phase, run.step])
-        with torch.autocast("cpu", torch.bfloat16, enabled=bool(run.config.bfloat16)):
-            if name == "vision":
-                loss, shown = vision_loss(run, rng)
-            else:
-                video = name != "language" or run.step >= run.config.video_from * phase.steps
-                loss, shown = text_loss(run, rng, name, video=video)
-                if name == "joint":
-                    dense, seen = vision_loss(run, rng)
-                    loss, shown = loss + dense, shown | seen
+        with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
+            loss, measured = step_loss(run, moved(data, run.device), name)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for part in (trained, places):
             torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
         run.step += 1
+        shown = {"loss": float(loss.detach())} | {name: float(value) for name, value in measured.items()}
         if name != "vision" and (run.step % run.config.validate_every == 0 or run.step == phase.steps):
-            with torch.autocast("cpu", torch.bfloat16, enabled=bool(run.config.bfloat16)):
-                shown |= validate(run, name)
-        progress(name, run.step, phase.steps, {"loss": float(loss.detach()), **shown})
+            with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
+                shown |= validate(run)
+        progress(name, run.step, phase.steps, shown)
         if time.monotonic() - saved_s > run.config.save_every_s:
             run.save(state_path, optimizer)
             saved_s = time.monotonic()
@@ -175,7 +190,9 @@ def _trained(run: PocketRun, name: str) -> list[torch.nn.Parameter]:
     """Parameters of a phase, beside the head that reads places."""
     vision = [*run.model.model.visual.parameters(), *run.head.parameters()]
     language = list(run.model.model.language_model.parameters())
-    return {"vision": vision, "joint": [*vision, *language]}.get(name, language)
+    if name == "vision":
+        return vision
+    return [*vision, *language] if trains_tower(run.config, name) else language
 
 
 def _schedule(step: int, phase: PhaseConfig) -> float:

@@ -25,8 +25,8 @@ class TrainingRoom:
     """One room; ``features`` holds what a frozen vision tower made of its frames, once asked for."""
 
     views: RoomViews
-    video_targets: Targets
-    key_targets: Targets
+    video_targets: dict[str, np.ndarray]
+    key_targets: dict[str, np.ndarray]
     features: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -49,10 +49,10 @@ def draw_frames(
         room = rooms[index]
         frames: Frames = getattr(room.views, kind)
         at = int(rng.integers(len(frames.rgb)))
-        rgb.append(torch.from_numpy(frames.rgb[at].copy()))
-        labels: Targets = getattr(room, f"{kind}_targets")
-        targets.append({name: values[at] for name, values in labels.items()})
-    return torch.stack(rgb), {name: torch.stack([t[name] for t in targets]) for name in targets[0]}
+        rgb.append(frames.rgb[at])
+        targets.append({name: values[at] for name, values in getattr(room, f"{kind}_targets").items()})
+    stacked = {name: torch.from_numpy(np.stack([of[name] for of in targets])) for name in targets[0]}
+    return torch.from_numpy(np.stack(rgb)), stacked
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import torch
 
 from scene_r1_cli.models.pocket.build import build_model
 from scene_r1_cli.models.pocket.tokens import build_tokenizer
-from scene_r1_cli.training.language import packed_states
+from scene_r1_cli.training.language import frame_features, packed_states
 from scene_r1_cli.training.looking import LOOK_LAYER, look_loss, shown_cells
 from scene_r1_cli.training.packing import Packer, SoftNumbers
 from scene_r1_cli.training.pocket_data import TrainingRoom, key_row, video_row
+from scene_r1_cli.training.step_data import batch_rows
 from tests.training.views import block_views
 
 CORPUS = ["the chair the lamp by the chair I see red at seconds"]
@@ -43,8 +44,13 @@ def attention(parts, packed):
     with torch.no_grad():
         projection.weight.zero_()
         projection.bias.zero_()
-        batch, _, states = packed_states(model, [packed], live=True)
-        return batch, look_loss(model, states[LOOK_LAYER], batch, [packed], numbers)
+        rows = batch_rows([packed], numbers, 0, look=True, with_frames=True)
+        features = frame_features(model.model.visual, rows, live=True)
+        _, states = packed_states(model, rows.batch, features)
+        copies = packed.kind == "video"
+        assert rows.look is not None
+        loss, shares = look_loss(model, states[LOOK_LAYER], rows.batch, rows.look, numbers, copies=copies)
+        return rows.batch, (loss, float(shares.mean()) if len(shares) else 0.0, len(shares))
 
 
 def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_frame(parts):

@@ -10,9 +10,10 @@ from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.models.prompts import span_prompt
 from scene_r1_cli.models.transformers_vlm import TransformersVLM
 from scene_r1_cli.models.vlm import VideoPrefix
-from scene_r1_cli.training.language import packed_states
+from scene_r1_cli.training.language import frame_features, packed_states
 from scene_r1_cli.training.packing import Packer, SoftNumbers, collate
 from scene_r1_cli.training.pocket_data import TrainingRoom, video_row
+from scene_r1_cli.training.step_data import batch_rows
 from tests.training.views import block_views
 
 
@@ -32,7 +33,10 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path, th
     packed = video_row(room, Packer(tokenizer, think=think), 2, np.random.default_rng(0))
     assert packed is not None
     with torch.no_grad():
-        _, states, _ = packed_states(model, [packed], live=True)
+        numbers = SoftNumbers(tokenizer, 2.0, 0.3)
+        rows = batch_rows([packed], numbers, 0, look=False, with_frames=True)
+        features = frame_features(model.model.visual, rows, live=True)
+        states, _ = packed_states(model, rows.batch, features)
         logits = model.lm_head(states)[0]
     assert len(packed.questions) == 2
     for number, question in enumerate(packed.questions, start=1):
@@ -47,6 +51,24 @@ def test_a_packed_question_gets_the_logits_it_gets_alone(tokenizer, tmp_path, th
         own = np.flatnonzero(packed.row.branch == number)
         assert inputs["input_ids"][0][-len(own) :].tolist() == packed.row.ids[own].tolist()
         torch.testing.assert_close(logits[own], alone[-len(own) :], atol=2e-5, rtol=1e-4)
+
+
+def test_one_masked_call_gives_what_a_call_for_every_row_gives(tokenizer):
+    torch.set_num_threads(1)
+    model, packer = build_model(tokenizer, seed=3), Packer(tokenizer)
+    rooms = [TrainingRoom.of(block_views(seed)) for seed in (1, 2)]
+    rng = np.random.default_rng(0)
+    drawn = [video_row(room, packer, count, rng) for room, count in zip(rooms, (1, 2), strict=True)]
+    rows = batch_rows(
+        [row for row in drawn if row], SoftNumbers(tokenizer, 2.0, 0.3), 0, look=False, with_frames=True
+    )
+    with torch.no_grad():
+        features = frame_features(model.model.visual, rows, live=False)
+        by_row, _ = packed_states(model, rows.batch, features, masked=False)
+        at_once, _ = packed_states(model, rows.batch, features, masked=True)
+    real = rows.batch.branch >= 0
+    assert not real.all()
+    torch.testing.assert_close(at_once[real], by_row[real], atol=2e-5, rtol=1e-4)
 
 
 def test_rows_of_a_batch_do_not_see_their_padding(tokenizer):

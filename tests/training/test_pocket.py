@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scene_r1_cli.config_load import load_settings
-from scene_r1_cli.errors import ConfigError, InputError
+from scene_r1_cli.errors import ConfigError, InputError, SetupError
 from scene_r1_cli.training import pocket
 from scene_r1_cli.training.room_views import load_views, save_views
 from scene_r1_cli.training_config import PhaseConfig, PocketConfig
@@ -66,6 +66,31 @@ def test_a_killed_run_resumes_to_the_same_weights(rooms, tmp_path, phase, step):
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, msg=name)
+
+
+def test_steps_drawn_by_other_processes_are_those_drawn_here(rooms, tmp_path):
+    """There a frozen tower's features are computed each time, here they are kept in half precision."""
+    steps = {}
+    for workers in (0, 2):
+        config = CONFIG.model_copy(update={"workers": workers, "look_trains_vision": True})
+
+        def note(phase, step, total, measured, workers=workers):
+            steps.setdefault(workers, []).append((phase, step, total, dict(measured)))
+
+        pocket.train_pocket(config, tmp_path / str(workers), resume=False, progress=note)
+    assert [step[:3] for step in steps[0]] == [step[:3] for step in steps[2]]
+    assert any("key_class" in step[3] for step in steps[0] if step[0] == "look")
+    for here, there in zip(steps[0], steps[2], strict=True):
+        assert here[3].keys() == there[3].keys()
+        for name, value in here[3].items():
+            assert there[3][name] == pytest.approx(value, rel=0.02, abs=0.02, nan_ok=True), (here[:2], name)
+
+
+def test_a_device_that_is_not_there_is_told_before_a_room_is_made(rooms, tmp_path):
+    config = CONFIG.model_copy(update={"device": "cuda:99"})
+    with pytest.raises(SetupError, match="device is cuda:99, which this machine does not have"):
+        pocket.train_pocket(config, tmp_path, resume=False, progress=lambda *_: None)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Room:
     plan: FloorPlan
     objects: tuple[RoomObject, ...]
 
-    @property
+    @cached_property
     def furniture(self) -> tuple[RoomObject, ...]:
         """Everything but walls, floor and ceiling."""
         return tuple(item for item in self.objects if not item.is_structure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -128,6 +129,7 @@ _OPPOSITES = {
 }
 
 
+@cache
 def may_be_called(label: str, noun: str) -> bool:
     """True if a person could call an object of this class ``noun``."""
     return noun in CLASSES[label].nouns or label in _CALLED_BY.get(noun, ())

@@ -19,7 +19,7 @@ HIDDEN = 256
 HEADS = 8
 VISION_HIDDEN = 192
 VISION_DEPTH = 5
-LAYERS = 6
+LAYERS = 8
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"

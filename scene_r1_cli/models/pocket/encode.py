@@ -19,7 +19,8 @@ _STD = (0.26862954, 0.26130258, 0.27577711)
 def to_patches(rgb: torch.Tensor) -> torch.Tensor:
     """(B, H, W, 3) uint8 frames to (B, N, 3 * 14 * 14) float patches, as the image processor orders them."""
     batch, height, width, _ = rgb.shape
-    pixels = (rgb.float() / 255 - torch.tensor(_MEAN)) / torch.tensor(_STD)
+    mean, std = (torch.tensor(values, device=rgb.device) for values in (_MEAN, _STD))
+    pixels = (rgb.float() / 255 - mean) / std
     side = PATCH_PX * MERGE
     cells = pixels.view(batch, height // side, MERGE, PATCH_PX, width // side, MERGE, PATCH_PX, 3)
     return cells.permute(0, 1, 4, 2, 5, 7, 3, 6).reshape(batch, -1, 3 * PATCH_PX**2)
@@ -54,7 +55,8 @@ def encode_frames(visual: Any, rgb: torch.Tensor) -> torch.Tensor:
 
 
 def _rotation(visual: Any, rows: int, columns: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    down, across = (torch.arange(count, device=like.device) for count in (rows, columns))
+    y, x = torch.meshgrid(down, across, indexing="ij")
     cells = torch.stack([y, x]).view(2, rows // MERGE, MERGE, columns // MERGE, MERGE)
     cos, sin = visual.rotary_pos_emb(like, cells.permute(1, 3, 2, 4, 0).reshape(-1, 2))
     return cos.float(), sin.float()
