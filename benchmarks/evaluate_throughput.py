@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.sized_models import SIZES, make_model
+from benchmarks.sized_models import make_model
 
 OBJECTS = ("chair", "desk", "lamp", "shelf", "trash can", "monitor", "pillow", "bed")
 COLORS = ("red", "blue", "white", "black", "green", "brown", "gray", "yellow")
@@ -25,7 +25,7 @@ COLORS = ("red", "blue", "white", "black", "green", "brown", "gray", "yellow")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", choices=SIZES, default="pocket")
+    parser.add_argument("--size", choices=("pocket", "100m"), default="pocket")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--questions", type=int, nargs="+", default=[1, 4, 16, 64])

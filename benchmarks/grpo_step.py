@@ -2,8 +2,8 @@
 
 A model of the Qwen2.5-VL architecture with random weights (what is computed does not depend on them), one
 prompt of frames and a question, G completions. Measured: the loss pass (forward and backward), sampling, and
-what the loss pass adds to the peak memory, each in a process of its own; on a GPU, where the allocator knows,
-in one. "prefill" is sampling of a single token.
+what the loss pass adds to the peak memory, each in a process of its own; on a GPU, where the allocator knows
+(and gradients are there before), in one. "prefill" is sampling of a single token.
 
     python -m benchmarks.grpo_step --generations 8 --frames 16 --side 224
     python -m benchmarks.grpo_step --size 100m --generations 8
@@ -47,7 +47,7 @@ def make_trainer(stock: bool, model: Any, processor: Any, arguments: argparse.Na
     config = GRPOConfig(
         output_dir=str(folder), per_device_train_batch_size=arguments.generations,
         num_generations=arguments.generations, report_to=[], use_cpu=on_cpu, bf16=not on_cpu,
-        max_completion_length=COMPLETION,
+        gradient_checkpointing=arguments.checkpointing, max_completion_length=COMPLETION,
     )  # fmt: skip
     cls = GRPOTrainer if stock else SharedPrefixGRPOTrainer
     data = Dataset.from_dict({"prompt": [[{"role": "user", "content": "x"}]] * arguments.generations})
@@ -127,13 +127,15 @@ def measure(which: str, model: Any, processor: Any, arguments: argparse.Namespac
             torch.cuda.reset_peak_memory_stats()
         else:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        loss_s = [_timed(loss_pass, on_gpu) for _ in range(rounds)]
+        loss_s = []
+        for _ in range(rounds):
+            loss_s.append(_timed(loss_pass, on_gpu))
+            trainer.model.zero_grad(set_to_none=not on_gpu)
         peak = (
             torch.cuda.max_memory_allocated()
             if on_gpu
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         )
-        trainer.model.zero_grad()
         tokenized = [trainer._tokenize_prompts(prompts) for _, prompts in made]
         written: list[list[int]] = []
 
@@ -173,17 +175,22 @@ def _timed(call: Callable[[], None], on_gpu: bool) -> float:
     return time.perf_counter() - started
 
 
+def _model(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    from benchmarks.sized_models import make_model
+
+    model, processor, _ = make_model(arguments.size, arguments.device)
+    model.train()
+    processor.tokenizer.padding_side = "left"  # pyright: ignore
+    return model, processor
+
+
 def measure_on_gpu(which: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """One model for all of them; one that has not the memory is told."""
     import gc
 
     import torch
 
-    from benchmarks.sized_models import make_model
-
-    model, processor, _ = make_model(arguments.size, arguments.device)
-    model.train()
-    processor.tokenizer.padding_side = "left"  # pyright: ignore
+    model, processor = _model(arguments)
     found = {}
     for name in which:
         try:
@@ -217,12 +224,7 @@ def main() -> None:
         if name not in arguments.skip
     ]
     if arguments.only:
-        from benchmarks.sized_models import make_model
-
-        model, processor, _ = make_model(arguments.size)
-        model.train()
-        processor.tokenizer.padding_side = "left"  # pyright: ignore
-        print(json.dumps(measure(arguments.only, model, processor, arguments)))
+        print(json.dumps(measure(arguments.only, *_model(arguments), arguments)))
         return
     if arguments.device != "cpu":
         found = measure_on_gpu(which, arguments)
@@ -233,17 +235,17 @@ def main() -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[name] = json.loads(done.stdout.splitlines()[-1])
             print(name, found[name], flush=True)
+    if arguments.out:
+        arguments.out.write_text(
+            json.dumps({"settings": vars(arguments) | {"out": None}, **found}, default=str)
+        )
     for name in which:
-        if name != "shared" and "loss_s" in found[name]:
+        if name != "shared" and all("loss_s" in found[which] for which in (name, "shared")):
             ratios = {
                 figure: round(found[name][figure] / max(found["shared"][figure], 1e-9), 2)
                 for figure in ("loss_s", "sample_s", "prefill_s", "loss_added_mb")
             }
             print(f"{name} / shared:", ratios)
-    if arguments.out:
-        arguments.out.write_text(
-            json.dumps({"settings": vars(arguments) | {"out": None}, **found}, default=str)
-        )
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ QWEN = {
 
 
 def make_model(size: Size, device: str = "cpu") -> tuple[Any, Any, Any]:
-    """Model, processor and family. What is computed does not depend on the weights, which are random.
+    """Model, processor and family. What is computed does not depend on the weights.
 
-    ``100m`` has pocket's vision tower, ``3b`` and ``7b`` are Qwen's sizes throughout, in bfloat16; all have
-    pocket's tokenizer.
+    ``pocket`` is itself; the others' weights are random. ``100m`` has pocket's vision tower, ``3b`` and
+    ``7b`` are Qwen's sizes throughout, in bfloat16; all have pocket's tokenizer.
     """
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration

@@ -42,13 +42,16 @@ class PocketConfig(StrictModel):
         default=True, description="Replies begin with the think block; false: the start for --no-think."
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of PyTorch.")
-    device: str = Field(default="cpu", description="cpu, or cuda.")
+    device: str = Field(default="cpu", description="cpu, auto, cuda, cuda:1 or mps.")
     workers: int = Field(
-        default=0, ge=0, description="Processes that draw steps' data ahead; a GPU waits for one alone."
+        default=0,
+        ge=0,
+        description="Processes that render rooms and draw steps ahead, for a GPU, as one keeps it waiting. "
+        "0: a frozen tower's features are kept, best on a CPU.",
     )
     bfloat16: bool | None = Field(
         default=None,
-        description="Multiply in bfloat16; weights stay float32. null: if the processor has it.",
+        description="Multiply in bfloat16; weights stay float32. null: if the device has it.",
     )
     train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
     val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, looked at meanwhile.")

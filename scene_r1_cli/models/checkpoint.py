@@ -92,7 +92,7 @@ def choose_device(name: str, key: str = "model.device") -> torch.device:
     if missing_cuda or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise SetupError(
             f"{key} is {name}, which this machine does not have.",
-            f"Set {key} to cpu, or auto.",
+            f"Set {key}=cpu, or auto.",
         )
     return device
 

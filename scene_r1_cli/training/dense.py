@@ -93,12 +93,18 @@ def dense_loss(
     weight = label_logits.new_ones(label_logits.shape[-1])
     weight[0] = 0.4
     label_loss = functional.cross_entropy(label_logits.flatten(0, 2), label.flatten(), weight=weight)
-    color_loss = functional.cross_entropy(color_logits.flatten(0, 2), color.flatten(), ignore_index=-1)
-    box_error = (box - target["box"])[shown].abs()
-    loss = label_loss + 0.7 * color_loss + 6.0 * box_error.mean()
     named = color >= 0
+    # Frames may show nothing, or nothing of a colour; a mean of nothing would spoil all weights.
+    color_loss = _mean(functional.cross_entropy(color_logits[named], color[named], reduction="none"))
+    box_error = _mean((box - target["box"])[shown].abs())
+    loss = label_loss + 0.7 * color_loss + 6.0 * box_error
     return loss, {
-        "class": (label_logits.argmax(-1) == label)[shown].float().mean(),
-        "color": (color_logits.argmax(-1) == color)[named].float().mean(),
-        "corner": box_error.detach().mean(),
+        "class": _mean((label_logits.argmax(-1) == label)[shown].float()),
+        "color": _mean((color_logits.argmax(-1) == color)[named].float()),
+        "corner": box_error.detach(),
     }
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """The mean, 0 of nothing."""
+    return values.sum() / max(1, values.numel())

@@ -111,6 +111,12 @@ def packed_states(
 
     The same to rounding with one masked attention call for all rows, which is quicker on a GPU, and with one
     call for every row.
+
+    Args:
+        model: pocket.
+        batch: The rows, packed.
+        features: (N, T, hidden) tokens of their frames in order.
+        masked: One call for all.
     """
     use_branches(model)
     embeds = model.get_input_embeddings()(batch.ids)
@@ -138,7 +144,8 @@ def frame_features(visual: Any, rows: RowsBatch, *, live: bool) -> torch.Tensor:
         if rows.kind not in kept:
             rgb = getattr(packed.room.views, rows.kind).rgb
             with torch.no_grad():
-                kept[rows.kind] = encode_frames(visual, torch.from_numpy(rgb.copy())).half()
+                pixels = torch.from_numpy(rgb.copy()).to(rows.batch.ids.device)
+                kept[rows.kind] = encode_frames(visual, pixels).half()
         features.append(kept[rows.kind][packed.frames].float())
     return torch.cat(features)
 

@@ -53,10 +53,10 @@ def look_targets(batch: Batch, rows: Sequence[PackedRow], numbers: SoftNumbers) 
     """Where numbers of the thinking about videos, or of boxes in key frames, should look."""
     row, place, slot, anywhere, own = [], [], [], [], []
     for index, packed in enumerate(rows):
-        for number, (at, any_tokens, own_tokens) in enumerate(_looks(batch, index, packed, numbers)):
+        for count, (at, any_tokens, own_tokens) in enumerate(_looks(batch, index, packed, numbers)):
             row.append(index)
             place.append(at)
-            slot.append(number)
+            slot.append(count)
             anywhere.append(any_tokens)
             own.append(own_tokens)
     length = batch.ids.shape[1]
@@ -151,12 +151,12 @@ def _looks(
         if object_id not in cells:
             shown = [shown_cells(frames.instances[frame], object_id) for frame in packed.frames]
             cells[object_id] = torch.from_numpy(np.stack(shown))
-        slot = 0
+        frame_at = 0
         if video:
             time_s = float(numbers.values["time"][batch.ids[index, place]])
-            slot = int(np.abs(frames.times_s[packed.frames] - time_s).argmin())
+            frame_at = int(np.abs(frames.times_s[packed.frames] - time_s).argmin())
         only = torch.zeros_like(cells[object_id])
-        only[slot] = cells[object_id][slot]
+        only[frame_at] = cells[object_id][frame_at]
         if not only.any():
             continue
         own = image_at[only.flatten()]

@@ -1,7 +1,8 @@
 """Makes pocket from nothing: its vision tower, its language model, both, and at last where to look.
 
 A plain loop instead of a trainer: the first phase has no text, and the second feeds features instead of
-pixels, which is what makes two cores enough. Kill it at any step; ``resume`` goes on from the last save
+pixels, which is what makes two cores enough. A GPU encodes the frames each time, and has other processes draw
+and pack them (``workers``). Kill it at any step; ``resume`` goes on from the last save
 with the same data order.
 """
 
@@ -56,6 +57,8 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
 
     Raises:
         InputError: Nothing to resume, or a run is there and ``resume`` is not asked for.
+        SetupError: The device is not there.
+        ConfigError: It is no device.
     """
     state_path = out / "state.pt"
     if resume != state_path.is_file():
@@ -97,7 +100,8 @@ def _made_rooms(folder: Path, seeds: Sequence[int], config: PocketConfig) -> Ite
     if not config.workers:
         yield from map(make, seeds)
         return
-    with multiprocessing.get_context("fork").Pool(config.workers) as pool:
+    # Open3D, which renders, does not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         yield from pool.imap(make, seeds)
 
 
@@ -159,6 +163,8 @@ def _train_phase(run: PocketRun, state_path: Path, progress: Progress) -> None:
     )  # fmt: skip
     if run.optimizer_state is not None:
         optimizer.load_state_dict(run.optimizer_state)
+        for group in optimizer.param_groups:
+            group["fused"] = run.device.type == "cuda"  # The state may come from another device.
     # An earlier phase may have trained the tower since.
     for room in [*run.rooms, *run.val_rooms]:
         room.features.clear()
@@ -176,10 +182,10 @@ def _train_phase(run: PocketRun, state_path: Path, progress: Progress) -> None:
             torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
         run.step += 1
-        shown = {"loss": float(loss.detach())} | {name: float(value) for name, value in measured.items()}
+        shown = {"loss": float(loss.detach())} | {what: float(value) for what, value in measured.items()}
         if name != "vision" and (run.step % run.config.validate_every == 0 or run.step == phase.steps):
             with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
-                shown |= validate(run)
+                shown |= validate(run, name)
         progress(name, run.step, phase.steps, shown)
         if time.monotonic() - saved_s > run.config.save_every_s:
             run.save(state_path, optimizer)

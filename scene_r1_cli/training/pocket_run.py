@@ -21,6 +21,7 @@ from scene_r1_cli.training.step_data import (
     StepDrawer,
     batch_rows,
     draw_rows,
+    frames_travel,
     moved,
     trains_tower,
 )
@@ -50,7 +51,15 @@ class PocketRun:
     packer: Packer = field(init=False)
     numbers: SoftNumbers = field(init=False)
     device: torch.device = field(init=False)
-    there: SoftNumbers = field(init=False)
+    device_numbers: SoftNumbers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packer = Packer(self.tokenizer, think=self.config.think)
+        self.numbers = SoftNumbers(self.tokenizer, self.config.sigma_px, self.config.sigma_s)
+        self.device = choose_device(self.config.device, "device")
+        self.device_numbers = self.numbers.to(self.device)
+        for part in (self.model, self.head, self.place):
+            part.to(self.device)
 
     @property
     def pad_id(self) -> int:
@@ -65,14 +74,6 @@ class PocketRun:
     def settles(self) -> bool:
         """The heads are still new beside a trained model."""
         return self.config.start is not None and self.step < SETTLE_STEPS
-
-    def __post_init__(self) -> None:
-        self.packer = Packer(self.tokenizer, think=self.config.think)
-        self.numbers = SoftNumbers(self.tokenizer, self.config.sigma_px, self.config.sigma_s)
-        self.device = choose_device(self.config.device, "device")
-        self.there = self.numbers.to(self.device)
-        for part in (self.model, self.head, self.place):
-            part.to(self.device)
 
     def save(self, path: Path, optimizer: torch.optim.Optimizer | None) -> None:
         """Write the state; the file appears whole or not at all."""
@@ -110,7 +111,7 @@ def step_loss(run: PocketRun, data: StepData, name: str) -> tuple[torch.Tensor, 
         shown |= {f"{rows.kind}_loss": written.loss, f"{rows.kind}_right": written.right}
         if written.looked is not None:
             shown[f"{rows.kind}_looked"] = written.looked
-        if trains_tower(run.config, name) and rows.dense is not None:
+        if rows.dense is not None:
             total = total + _dense_loss(run, rows.kind, features, rows.dense, shown)
     for kind, rgb, targets in data.frames:
         total = total + _dense_loss(run, kind, encode_frames(visual, rgb), targets, shown)
@@ -118,7 +119,7 @@ def step_loss(run: PocketRun, data: StepData, name: str) -> tuple[torch.Tensor, 
 
 
 def _rows_loss(run: PocketRun, rows: RowsBatch, features: torch.Tensor) -> tuple[torch.Tensor, Written]:
-    return rows_loss(run.model, run.place, rows, features, run.there, settle=run.settles)
+    return rows_loss(run.model, run.place, rows, features, run.device_numbers, settle=run.settles)
 
 
 def _dense_loss(
@@ -130,7 +131,7 @@ def _dense_loss(
     return loss
 
 
-def validate(run: PocketRun) -> dict[str, float]:
+def validate(run: PocketRun, name: str) -> dict[str, float]:
     """Mean loss and IoU on held-out rooms, given the truth up to each token; the same questions each time."""
     rng = np.random.default_rng(0)
     losses: dict[str, list[float]] = {}
@@ -142,11 +143,11 @@ def validate(run: PocketRun) -> dict[str, float]:
             own = [packed for packed in drawn if packed.kind == kind]
             if not own:
                 continue
-            rows = batch_rows(own, run.numbers, run.pad_id, look=False, with_frames=True)
+            rows = batch_rows(own, run.numbers, run.pad_id, with_frames=frames_travel(run.config, name))
             with torch.no_grad():
-                there = moved(rows, run.device)
-                features = frame_features(run.model.model.visual, there, live=False)
-                _, written = _rows_loss(run, there, features)
+                on_device = moved(rows, run.device)
+                features = frame_features(run.model.model.visual, on_device, live=False)
+                _, written = _rows_loss(run, on_device, features)
             scores = score(moved(written, torch.device("cpu")), rows, own, run.numbers)
             losses.setdefault(f"val_{kind}_loss", []).append(float(written.loss))
             losses.setdefault(f"val_{kind}_iou", []).extend(scores.iou)

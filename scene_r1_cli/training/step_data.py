@@ -22,6 +22,9 @@ from scene_r1_cli.training.pocket_data import (
 )
 from scene_r1_cli.training_config import PocketConfig
 
+DENSE_LABELS = ("label", "color", "box")
+"""What ``dense_loss`` reads."""
+
 PHASES = ("vision", "language", "joint", "look")
 
 Moved = TypeVar("Moved")
@@ -35,7 +38,7 @@ class RowsBatch:
         kind: ``video`` or ``key``.
         batch: The rows, packed.
         rgb: (N, H, W, 3) uint8 frames of all rows in order, to run the tower on.
-        dense: Dense labels of these frames.
+        dense: Dense labels of these frames, where the tower learns.
         rows: The rows themselves, whose rooms keep features, instead of ``rgb``.
         first: (F,) int64, which tokens to learn are the first time named in each thinking.
         times: (I,) int64, token of the time of each of the I image tokens.
@@ -58,7 +61,7 @@ class RowsBatch:
 
 @dataclass(frozen=True)
 class StepData:
-    """One step: rows to learn replies from, or frames with dense labels, of which kind."""
+    """One step: rows to learn replies from, or frames with dense labels, each with its kind."""
 
     rows: tuple[RowsBatch, ...] = ()
     frames: tuple[tuple[str, torch.Tensor, Targets], ...] = ()
@@ -110,9 +113,15 @@ class StepDrawer(Dataset[StepData]):
             answers = config.answers_per_row if name == "look" else 0
             questions = config.questions_per_row
             drawn += draw_rows(room, frames, self._packer, questions, rng, video=video, answers=answers)
-        frames_travel = config.workers > 0 or trains_tower(config, name)
         return tuple(
-            batch_rows(own, self._numbers, self._pad_id, look=name == "look", with_frames=frames_travel)
+            batch_rows(
+                own,
+                self._numbers,
+                self._pad_id,
+                look=name == "look",
+                with_frames=frames_travel(config, name),
+                dense=trains_tower(config, name),
+            )
             for kind in ("video", "key")
             if (own := [packed for packed in drawn if packed.kind == kind])
         )
@@ -127,6 +136,11 @@ def trains_tower(config: PocketConfig, phase: str) -> bool:
     return phase == "joint" or (phase == "look" and config.look_trains_vision)
 
 
+def frames_travel(config: PocketConfig, phase: str) -> bool:
+    """Whether rows bring their frames; else rooms keep the features of a frozen tower, and save its time."""
+    return config.workers > 0 or trains_tower(config, phase)
+
+
 def steps_data(drawer: StepDrawer, first: int, end: int, workers: int) -> DataLoader[StepData]:
     """The data of steps in order, drawn ahead by some processes, or one after the other by this one."""
     return DataLoader(
@@ -134,7 +148,7 @@ def steps_data(drawer: StepDrawer, first: int, end: int, workers: int) -> DataLo
         batch_size=None,
         sampler=range(first, end),
         num_workers=workers,
-        # Else it would draw from the numbers that the model begins with, and a resumed run another time.
+        # It draws a seed; from torch's own numbers that would change what a phase begins with after a resume.
         generator=torch.Generator(),
         prefetch_factor=2 if workers else None,
         multiprocessing_context="fork" if workers else None,
@@ -158,7 +172,13 @@ def draw_rows(
 
 
 def batch_rows(
-    rows: Sequence[PackedRow], numbers: SoftNumbers, pad_id: int, *, look: bool, with_frames: bool
+    rows: Sequence[PackedRow],
+    numbers: SoftNumbers,
+    pad_id: int,
+    *,
+    look: bool = False,
+    with_frames: bool = False,
+    dense: bool = False,
 ) -> RowsBatch:
     """Pack rows of one kind with all that is learnt from them.
 
@@ -168,10 +188,11 @@ def batch_rows(
         pad_id: Token behind shorter rows.
         look: Where to look is taught, too.
         with_frames: Bring the frames, instead of leaving the rooms to keep their features.
+        dense: Bring the dense labels of the frames, too.
     """
     kind = rows[0].kind
     batch = collate([packed.row for packed in rows], pad_id)
-    times, corners, rgb, dense = [], [], [], []
+    times, corners, rgb, labels = [], [], [], []
     for packed in rows:
         frames = getattr(packed.room.views, kind)
         targets = getattr(packed.room, f"{kind}_targets")
@@ -181,14 +202,15 @@ def batch_rows(
         corners.append(torch.from_numpy(of_frames).flatten(0, 1))
         if with_frames:
             rgb.append(frames.rgb[packed.frames])
-            dense.append({name: values[packed.frames] for name, values in targets.items()})
+        if dense:
+            labels.append({name: targets[name][packed.frames] for name in DENSE_LABELS})
     shown = torch.cat(corners)
     cornered = (shown[:, 0] >= 0).nonzero()[:, 0] if kind == "key" else torch.zeros(0, dtype=torch.long)
     return RowsBatch(
         kind,
         batch,
         torch.from_numpy(np.concatenate(rgb)) if with_frames else None,
-        _joined(dense) if with_frames else None,
+        _joined(labels) if dense else None,
         None if with_frames else tuple(rows),
         torch.tensor(_first_times(batch, numbers) if kind == "video" else [], dtype=torch.long),
         torch.cat(times),
@@ -198,8 +220,8 @@ def batch_rows(
     )
 
 
-def _joined(dense: Sequence[Mapping[str, np.ndarray]]) -> Targets:
-    return {name: torch.from_numpy(np.concatenate([of[name] for of in dense])) for name in dense[0]}
+def _joined(labels: Sequence[Mapping[str, np.ndarray]]) -> Targets:
+    return {name: torch.from_numpy(np.concatenate([of[name] for of in labels])) for name in DENSE_LABELS}
 
 
 def _first_times(batch: Batch, numbers: SoftNumbers) -> list[int]:
@@ -212,7 +234,10 @@ def _first_times(batch: Batch, numbers: SoftNumbers) -> list[int]:
 
 
 def moved(value: Moved, device: torch.device) -> Moved:
-    """The same with all tensors in it, of dataclasses, dicts and tuples, on a device."""
+    """The same with all tensors in it, of dataclasses, dicts and tuples, on a device.
+
+    Rows, which hold rooms, and named tuples are left as they are.
+    """
     found: Any = value
     if isinstance(found, torch.Tensor):
         return found.to(device)  # pyright: ignore[reportReturnType]

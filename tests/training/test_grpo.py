@@ -23,7 +23,7 @@ from scene_r1_cli.training.watch import STUCK_LOGS, TREND_LOGS, sicknesses
 from tests import captures
 
 CONFIGS = Path("configs")
-SFT_FILES = {"pocket", "pocket-more", "pocket-no-think"}
+SFT_FILES = {"pocket", "pocket-gpu", "pocket-more", "pocket-no-think"}
 GRPO_FILES = sorted(path for path in (CONFIGS / "train").glob("*.yaml") if path.stem not in SFT_FILES)
 
 

@@ -38,16 +38,22 @@ def parts():
 
 
 def attention(parts, packed):
-    """Loss, share and count of one row, where every token is looked at alike."""
-    _, model, _, numbers = parts
-    projection = model.model.language_model.layers[LOOK_LAYER].self_attn.q_proj
+    """Loss, share and count of rows, where every token is looked at alike."""
+    projection = parts[1].model.language_model.layers[LOOK_LAYER].self_attn.q_proj
     with torch.no_grad():
         projection.weight.zero_()
         projection.bias.zero_()
-        rows = batch_rows([packed], numbers, 0, look=True, with_frames=True)
+    return looked(parts, packed)
+
+
+def looked(parts, packed):
+    """The batch, and loss, mean share and count of some rows."""
+    _, model, _, numbers = parts
+    with torch.no_grad():
+        rows = batch_rows(packed, numbers, 0, look=True, with_frames=True)
         features = frame_features(model.model.visual, rows, live=True)
         _, states = packed_states(model, rows.batch, features)
-        copies = packed.kind == "video"
+        copies = rows.kind == "video"
         assert rows.look is not None
         loss, shares = look_loss(model, states[LOOK_LAYER], rows.batch, rows.look, numbers, copies=copies)
         return rows.batch, (loss, float(shares.mean()) if len(shares) else 0.0, len(shares))
@@ -56,7 +62,7 @@ def attention(parts, packed):
 def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_frame(parts):
     room, _, packer, numbers = parts
     packed = video_row(room, packer, 10, np.random.default_rng(0))
-    batch, (loss, share, count) = attention(parts, packed)
+    batch, (loss, share, count) = attention(parts, [packed])
     is_time = numbers.values["time"][batch.ids[0]] >= 0
     expected, begun = [], set()
     for at in batch.learned[batch.is_thought, 1].tolist():
@@ -79,7 +85,7 @@ def test_the_first_time_looks_wherever_the_object_is_and_the_others_at_their_fra
 def test_without_thinking_a_video_has_nothing_to_look_at(parts):
     room = parts[0]
     packer = Packer(build_tokenizer(CORPUS), think=False)
-    _, (loss, _, count) = attention(parts, video_row(room, packer, 10, np.random.default_rng(0)))
+    _, (loss, _, count) = attention(parts, [video_row(room, packer, 10, np.random.default_rng(0))])
     assert (float(loss), count) == (0.0, 0)
 
 
@@ -87,10 +93,26 @@ def test_corners_look_at_the_object_and_an_absent_one_at_nothing(parts):
     room, _, packer, _ = parts
     # Key frame 0 shows the lamp alone, which is asked about; the chair is not there.
     packed = key_row(room, 0, packer, 10, np.random.default_rng(0))
-    _, (_, share, count) = attention(parts, packed)
+    _, (_, share, count) = attention(parts, [packed])
     boxes = [question for question in packed.questions if question.truth]
     assert count == 2 * 4 * len(boxes)
     assert len(boxes) < len(packed.questions)
     assert 0 < share < 0.5
     nothing = [question for question in packed.questions if not question.truth]
     assert nothing[0].named == (0,)
+
+
+def test_rows_look_together_as_each_alone(parts):
+    room, _, packer, numbers = parts
+    tokenizer = build_tokenizer(CORPUS)
+    fresh = (room, build_model(tokenizer, 5), packer, numbers)
+    rows = [video_row(room, packer, count, np.random.default_rng(count)) for count in (1, 2, 10)]
+    _, (together, share, count) = looked(fresh, rows)
+    alone = [looked(fresh, [row])[1] for row in rows]
+    counts = [of for _, _, of in alone]
+    assert count == sum(counts)
+    assert len(set(counts)) > 1
+    assert float(together) == pytest.approx(
+        np.average([float(of[0]) for of in alone], weights=counts), rel=1e-4
+    )
+    assert share == pytest.approx(np.average([of[1] for of in alone], weights=counts), rel=1e-3)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from scene_r1_cli.config_load import load_settings
+from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
 from scene_r1_cli.training import pocket
 from scene_r1_cli.training.room_views import load_views, save_views
@@ -68,11 +69,15 @@ def test_a_killed_run_resumes_to_the_same_weights(rooms, tmp_path, phase, step):
         torch.testing.assert_close(found[name], value, msg=name)
 
 
-def test_steps_drawn_by_other_processes_are_those_drawn_here(rooms, tmp_path):
+def test_steps_drawn_by_other_processes_are_those_drawn_here(tmp_path):
     """There a frozen tower's features are computed each time, here they are kept in half precision."""
     steps = {}
     for workers in (0, 2):
         config = CONFIG.model_copy(update={"workers": workers, "look_trains_vision": True})
+        views = tmp_path / str(workers) / "views"
+        views.mkdir(parents=True)
+        for seed in (*split_seeds("train")[:2], *split_seeds("val")[:1]):
+            save_views(views / f"room{seed}.npz", block_views(seed))
 
         def note(phase, step, total, measured, workers=workers):
             steps.setdefault(workers, []).append((phase, step, total, dict(measured)))
@@ -83,7 +88,7 @@ def test_steps_drawn_by_other_processes_are_those_drawn_here(rooms, tmp_path):
     for here, there in zip(steps[0], steps[2], strict=True):
         assert here[3].keys() == there[3].keys()
         for name, value in here[3].items():
-            assert there[3][name] == pytest.approx(value, rel=0.02, abs=0.02, nan_ok=True), (here[:2], name)
+            assert there[3][name] == pytest.approx(value, rel=0.02, abs=0.02), (here[:2], name)
 
 
 def test_a_device_that_is_not_there_is_told_before_a_room_is_made(rooms, tmp_path):
@@ -119,7 +124,7 @@ def test_views_are_read_as_written(tmp_path):
 
 
 def test_shipped_configurations_are_accepted():
-    for name in ("pocket", "pocket-more", "pocket-no-think"):
+    for name in ("pocket", "pocket-gpu", "pocket-more", "pocket-no-think"):
         assert load_settings(PocketConfig, files=[Path(f"configs/train/{name}.yaml")]).train_rooms > 0
 
 

@@ -32,7 +32,7 @@ CHAT_TEMPLATE = (
 
 
 def pocket_config(tokenizer: Any) -> Qwen2_5_VLConfig:
-    """About seven million parameters; every vision layer attends to the whole frame, which is small."""
+    """About nine million parameters; every vision layer attends to the whole frame, which is small."""
     from transformers import Qwen2_5_VLConfig
 
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("im_end", "endoftext")}
