@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from scene_r1_cli.models import branch_attention
 from scene_r1_cli.models.branch_attention import Branches, attend
 
 LAYOUTS = [Branches(7, (3, 5, 1)), Branches(11, (4,)), Branches(6, ()), Branches(1, (2, 2, 2, 2))]
@@ -49,3 +50,23 @@ def test_outputs_and_gradients_are_those_of_a_mask(layouts):
         results.append([output.detach(), *(part.grad for part in states)])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("cast", [False, True])
+def test_half_precision_is_attended_to_in_float32(cast, monkeypatch):
+    asked = []
+
+    def watched(query, *others, **named):
+        asked.append(query.dtype)
+        return scaled_dot_product_attention(query, *others, **named)
+
+    monkeypatch.setattr(branch_attention, "scaled_dot_product_attention", watched)
+    query, key, value = (torch.randn(1, heads, 18, 8) for heads in (4, 2, 2))
+    if not cast:
+        query, key, value = query.bfloat16(), key.bfloat16(), value.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        found = ours(query, key, value.bfloat16(), LAYOUTS[:1])
+    assert set(asked) == {torch.float32}
+    assert found.dtype == query.dtype
+    expected = masked(query.float(), key.float(), value.bfloat16().float(), LAYOUTS[:1])
+    torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)

@@ -74,6 +74,21 @@ def test_the_quick_tower_gives_what_the_stock_tower_gives(vlm):
     torch.testing.assert_close(quick, stock, atol=2e-5, rtol=1e-4)
 
 
+def test_the_tower_learns_in_bfloat16_what_it_learns_in_float32(vlm):
+    frames = torch.randint(
+        0, 256, (2, 56, 84, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    visual = vlm._model.model.visual.requires_grad_(True)
+    learnt = []
+    for bfloat16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            tokens = encode_frames(visual, frames)
+        wanted = visual.blocks[0].attn.qkv.weight
+        (gradient,) = torch.autograd.grad(tokens.float().square().sum(), wanted)
+        learnt.append(gradient.flatten())
+    assert torch.cosine_similarity(*learnt, dim=0) > 0.99
+
+
 def test_the_checkpoint_is_small_and_answers_through_the_ordinary_loader(vlm, tmp_path):
     from pathlib import Path
 
