@@ -56,7 +56,8 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         Folder of the checkpoint.
 
     Raises:
-        InputError: Nothing to resume, or a run is there and ``resume`` is not asked for.
+        InputError: Nothing to resume or a state of other sizes, or a run is there and ``resume`` is not asked
+            for.
         SetupError: The device is not there.
         ConfigError: It is no device.
     """
@@ -83,7 +84,7 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         phase = PHASES.index("look")
     if config.bfloat16 is None:
         config = config.model_copy(update={"bfloat16": _multiplies_bfloat16(device)})
-    run = PocketRun(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms, phase)
+    run = PocketRun(config, model, DenseHead(), PlaceHead(), tokenizer, rooms, val_rooms, device, phase)
     if resume:
         run.load(state_path)
     while run.phase < len(PHASES):

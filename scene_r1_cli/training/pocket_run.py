@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scene_r1_cli.models.checkpoint import choose_device
+from scene_r1_cli.errors import InputError
 from scene_r1_cli.models.pocket.encode import encode_frames
 from scene_r1_cli.training.dense import DenseHead, dense_loss
 from scene_r1_cli.training.language import PlaceHead, Written, frame_features, rows_loss, score
@@ -45,18 +46,17 @@ class PocketRun:
     tokenizer: Any
     rooms: list[TrainingRoom]
     val_rooms: list[TrainingRoom]
+    device: torch.device
     phase: int = 0
     step: int = 0
     optimizer_state: dict[str, Any] | None = None
     packer: Packer = field(init=False)
     numbers: SoftNumbers = field(init=False)
-    device: torch.device = field(init=False)
     device_numbers: SoftNumbers = field(init=False)
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.tokenizer, think=self.config.think)
         self.numbers = SoftNumbers(self.tokenizer, self.config.sigma_px, self.config.sigma_s)
-        self.device = choose_device(self.config.device, "device")
         self.device_numbers = self.numbers.to(self.device)
         for part in (self.model, self.head, self.place):
             part.to(self.device)
@@ -91,12 +91,25 @@ class PocketRun:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state.
+
+        Raises:
+            InputError: It is of a model of other sizes.
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
+        if _sizes(state["model"]) != _sizes(self.model.state_dict()):
+            raise InputError(
+                f"{path} was saved by another version of scener1, whose pocket had other sizes.",
+                "Go on with that version, or start anew with another --out.",
+            )
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.place.load_state_dict(state["place"])
         self.phase, self.step, self.optimizer_state = state["phase"], state["step"], state["optimizer"]
+
+
+def _sizes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def step_loss(run: PocketRun, data: StepData, name: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -108,6 +108,15 @@ def test_resume_must_fit_the_folder(tmp_path, resume, sentence):
         pocket.train_pocket(CONFIG, tmp_path, resume=resume, progress=lambda *_: None)
 
 
+def test_a_state_of_another_architecture_is_refused_in_one_sentence(rooms, tmp_path):
+    pocket.train_pocket(CONFIG, tmp_path, resume=False, progress=lambda *_: None)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["model"] = {name: weight for name, weight in state["model"].items() if "layers.7" not in name}
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(InputError, match="another version of scener1, whose pocket had other sizes"):
+        pocket.train_pocket(CONFIG, tmp_path, resume=True, progress=lambda *_: None)
+
+
 def test_views_are_read_as_written(tmp_path):
     views = block_views()
     save_views(tmp_path / "room1.npz", views)
