@@ -70,10 +70,11 @@ def attend(
     if branches is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)  # pyright: ignore[reportReturnType]
     key, value = (repeat_kv(states, module.num_key_value_groups) for states in (key, value))
-    dtype = query.dtype
+    # What projections make: under autocast half precision, though turned queries and keys are float32.
+    dtype = value.dtype
     if query.device.type == "cpu":
         # A CPU's fused backward takes up to twice as long in bfloat16 as in float32.
-        wide = torch.promote_types(dtype, torch.float32)
+        wide = torch.promote_types(query.dtype, torch.float32)
         query, key, value = (states.to(wide) for states in (query, key, value))
     rows = zip(query, key, value, branches, strict=True)
     with torch.autocast("cpu", enabled=False):

@@ -99,8 +99,8 @@ class PocketRun:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if _sizes(state["model"]) != _sizes(self.model.state_dict()):
             raise InputError(
-                f"{path} was saved by another version of scener1, whose pocket had other sizes.",
-                "Go on with that version, or start anew with another --out.",
+                f"{path} was saved with other rooms, or by another version of scener1, whose pocket had other sizes.",
+                "Go on with those, or start anew with another --out.",
             )
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
