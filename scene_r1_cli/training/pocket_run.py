@@ -99,7 +99,8 @@ class PocketRun:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if _sizes(state["model"]) != _sizes(self.model.state_dict()):
             raise InputError(
-                f"{path} was saved with other rooms, or by another version of scener1, whose pocket had other sizes.",
+                f"{path} was saved with other rooms, or by another version of scener1, "
+                "whose pocket had other sizes.",
                 "Go on with those, or start anew with another --out.",
             )
         self.model.load_state_dict(state["model"])
