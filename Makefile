@@ -54,11 +54,13 @@ docs/cli.md: setup
 	$(BIN)/python -m typer scene_r1_cli.cli.app utils docs --name scener1 --output $@
 
 # pocket from nothing: SFT, then GRPO for the span, then for the 2D box. Each step shows how long it still takes.
-# Kill it at any time: the same command goes on where it was. POCKET, SFT and GRPO_SETS are there to try it small.
+# Kill it at any time: the same command goes on where it was. POCKET, SFT and the sets are there to try it small.
+# GRPO makes fewer steps than its configs say, so that all of it fits into three hours of two cores.
 POCKET ?= runs/pocket
 SFT ?= configs/train/pocket.yaml
-GRPO_SETS ?=
-GRPO = $(BIN)/scener1 $(1) --config configs/train/pocket-$(2).yaml $(GRPO_SETS) --out $(POCKET)/$(2) --resume
+TEMPORAL_SETS ?= --set data.rooms=40 --set trl.max_steps=100
+IMAGE_SETS ?= --set data.rooms=40 --set trl.max_steps=200
+GRPO = $(BIN)/scener1 train-$(1) --config configs/train/pocket-$(1).yaml $(2) --out $(POCKET)/$(1) --resume
 
 .PHONY: pocket
 pocket: $(POCKET)/image/model/config.json
@@ -70,8 +72,8 @@ $(POCKET)/sft/checkpoint/config.json: | setup
 
 $(POCKET)/temporal/model/config.json: $(POCKET)/sft/checkpoint/config.json
 	@echo "pocket, 2 of 3: GRPO, when is it in view" >&2
-	$(call GRPO,train-temporal,temporal) --model $(POCKET)/sft/checkpoint
+	$(call GRPO,temporal,$(TEMPORAL_SETS)) --model $(POCKET)/sft/checkpoint
 
 $(POCKET)/image/model/config.json: $(POCKET)/temporal/model/config.json
 	@echo "pocket, 3 of 3: GRPO, where is it in a frame" >&2
-	$(call GRPO,train-image,image) --model $(POCKET)/temporal
+	$(call GRPO,image,$(IMAGE_SETS)) --model $(POCKET)/temporal

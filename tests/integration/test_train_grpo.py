@@ -143,7 +143,8 @@ def test_pocket_is_made_from_nothing_in_one_command_and_goes_on_after_a_kill(sto
     root = Path(__file__).parent.parent.parent
     make = ["make", "-o", ".venv/.installed", "pocket", f"POCKET={tmp_path / 'pocket'}"]
     make += [f"SFT={Path(__file__).parent / 'tiny_sft.yaml'}", f"BIN={Path(sys.executable).parent}"]
-    make += [f"GRPO_SETS={' '.join(SMALL)} --set trl.max_steps=1"]
+    sets = f"{' '.join(SMALL)} --set trl.max_steps=1"
+    make += [f"TEMPORAL_SETS={sets}", f"IMAGE_SETS={sets}"]
     environment = os.environ | {"SCENER1_STORE": str(store)}
 
     def once():
