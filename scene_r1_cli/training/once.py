@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,36 +17,89 @@ import torch
 KEPT_BYTES = 2**29
 
 
-@contextmanager
-def each_image_once(image_processor: Any) -> Iterator[None]:
-    """Within it, images that are equal are prepared once; for processors that cut images into patches."""
-    prepare = image_processor.preprocess
+class PatchTable:
+    """The patches of different images, once each; a batch holds their places in it instead of themselves.
 
-    def preprocess(images: Any, *args: Any, **kwargs: Any) -> Any:
+    A batch repeats a video for each completion of each question about it: in gigabytes, if it held patches.
+    """
+
+    def __init__(self) -> None:
+        self._patches: list[torch.Tensor] = []
+        self._grids: dict[Any, torch.Tensor] = {}
+        self._firsts: dict[Any, int] = {}
+        self._size = 0
+        self._key_of: dict[int, Any] = {}
+        self._alive: list[Any] = []
+
+    def key_of(self, image: Any) -> Any:
+        """What an image shows, read once for each object; None if it is none of PIL's."""
+        if id(image) not in self._key_of:
+            if not hasattr(image, "tobytes") or not hasattr(image, "mode"):
+                return None
+            self._key_of[id(image)] = (image.mode, image.size, image.tobytes())
+            self._alive.append(image)  # Another image could be given its id.
+        return self._key_of[id(image)]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._firsts
+
+    def add(self, key: Any, patches: torch.Tensor, grid_thw: torch.Tensor) -> None:
+        """Keep (P, D) patches of an image and its (3,) grid."""
+        self._firsts[key], self._grids[key] = self._size, grid_thw
+        self._patches.append(patches)
+        self._size += len(patches)
+
+    def places(self, keys: Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(P, 1) int64 places of the patches of all images in order, and their (N, 3) grids."""
+        grids = torch.stack([self._grids[key] for key in keys])
+        counts = grids.prod(dim=-1).tolist()
+        firsts = [self._firsts[key] for key in keys]
+        runs = [torch.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)]
+        return torch.cat(runs)[:, None], grids
+
+    def patches(self, places: torch.Tensor) -> torch.Tensor:
+        """(P, D) patches at (P, 1) places, on the device of these; patches themselves are given back."""
+        if places.is_floating_point():
+            return places
+        if len(self._patches) > 1 or self._patches[0].device != places.device:
+            self._patches = [torch.cat([of_image.to(places.device) for of_image in self._patches])]
+        return self._patches[0][places[:, 0]]
+
+
+@contextmanager
+def each_image_once(image_processor: Any) -> Iterator[PatchTable]:
+    """Within it, images that are equal are prepared once; for processors that cut images into patches.
+
+    Instead of patches, these then give their places in the table.
+    """
+    prepare = image_processor.preprocess
+    table = PatchTable()
+
+    def preprocess(images: Any, **kwargs: Any) -> Any:
+        from transformers.image_processing_utils import BatchFeature
         from transformers.image_utils import make_flat_list_of_images
 
         flat: Any = make_flat_list_of_images(images)
-        keys = [
-            (image.mode, image.size, image.tobytes()) if hasattr(image, "tobytes") else image
-            for image in flat
-        ]
-        if not all(isinstance(key, tuple) for key in keys):
-            return prepare(images, *args, **kwargs)
-        places = {key: place for place, key in reversed(list(enumerate(keys)))}
-        different = sorted(places.values())
-        prepared = prepare([flat[place] for place in different], *args, **kwargs)
-        if set(prepared) != {"pixel_values", "image_grid_thw"}:
-            return prepare(images, *args, **kwargs)
-        grids = torch.as_tensor(prepared["image_grid_thw"])
-        patches = torch.as_tensor(prepared["pixel_values"]).split(grids.prod(dim=-1).tolist())
-        order = [different.index(places[key]) for key in keys]
-        prepared["pixel_values"] = torch.cat([patches[number] for number in order])
-        prepared["image_grid_thw"] = grids[order]
-        return prepared
+        settings = repr(sorted((name, repr(value)) for name, value in kwargs.items()))
+        shown = [table.key_of(image) for image in flat]
+        if not flat or any(key is None for key in shown):
+            return prepare(images, **kwargs)
+        keys = [(settings, key) for key in shown]
+        new = {key: image for key, image in zip(keys, flat, strict=True) if key not in table}
+        if new:
+            prepared = prepare(list(new.values()), **kwargs)
+            if set(prepared) != {"pixel_values", "image_grid_thw"}:
+                return prepare(images, **kwargs)
+            grids = torch.as_tensor(prepared["image_grid_thw"])
+            patches = torch.as_tensor(prepared["pixel_values"]).split(grids.prod(dim=-1).tolist())
+            for key, of_image, grid in zip(new, patches, grids, strict=True):
+                table.add(key, of_image, grid)
+        places, grids = table.places(keys)
+        return BatchFeature({"pixel_values": places, "image_grid_thw": grids})
 
     image_processor.preprocess = preprocess
     try:
-        yield
+        yield table
     finally:
         del image_processor.preprocess
 

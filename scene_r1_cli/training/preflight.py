@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -119,14 +120,15 @@ def _run(trainer: Any, dataset: PromptDataset, order: Sequence[int]) -> None:
         for row in rows
     ]
     images = [row["images"] for row in rows]
-    inputs = processor(text=texts, images=images, padding=True, return_tensors="pt").to(device)
+    model = trainer.model
+    model.train()
+    with getattr(trainer, "frames_once", nullcontext)():
+        inputs = processor(text=texts, images=images, padding=True, return_tensors="pt").to(device)
     prompts, mask = inputs.pop("input_ids"), inputs.pop("attention_mask")
     shape = (len(rows), args.max_completion_length)
     completions = torch.full(shape, trainer.processing_class.tokenizer.eos_token_id, device=device)
     for name in {"token_type_ids", "mm_token_type_ids"} & inputs.keys():
         inputs[name] = torch.cat([inputs[name], inputs[name].new_zeros(shape)], dim=1)
-    model = trainer.model
-    model.train()
     with trainer.compute_loss_context_manager():
         logps, _, _ = trainer._get_per_token_logps_and_entropies(
             model,

@@ -15,7 +15,8 @@ TRL then shuffles the rows, which ``_prepare_inputs`` here does not: prompts are
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, uns
 from scene_r1_cli.config import SamplingConfig
 from scene_r1_cli.models.branch_attention import Branches, use_branches
 from scene_r1_cli.models.shared_prefix import Group, generate_groups, shared_length
-from scene_r1_cli.training.once import each_image_once
+from scene_r1_cli.training.once import PatchTable, each_image_once
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +91,32 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % steps]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
-        """As TRL's; the frames of a prompt are prepared once, not once for each completion."""
-        processor: Any = self.processing_class
-        with each_image_once(processor.image_processor):
+        """As TRL's; a frame is prepared and held once, not once for each completion."""
+        with self.frames_once():
             return super()._generate_and_score_completions(inputs)
+
+    @contextmanager
+    def frames_once(self) -> Iterator[None]:
+        """Within it, a batch made by the processor holds places of patches instead of patches."""
+        processor: Any = self.processing_class
+        with each_image_once(processor.image_processor) as table:
+            self._tables[self._mode] = table
+            yield
+
+    @property
+    def _tables(self) -> dict[str, PatchTable]:
+        """Frames of the batches that were made last."""
+        return self.__dict__.setdefault("_patch_tables", {})
+
+    @property
+    def _mode(self) -> str:
+        """Batches to evaluate come between those that training still goes through."""
+        model: Any = self.model
+        return "train" if model.training else "eval"
+
+    def _patches(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(P, D) patches of what a batch holds: their places in the table, or themselves."""
+        return self._tables.get(self._mode, PatchTable()).patches(pixel_values)
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -114,6 +137,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         known = (pixel_values, image_grid_thw, num_images, mm_token_type_ids)
         if any(item is None for item in known) or any(item is not None for item in others.values()):
             self._tell_stock("the loss")
+            if pixel_values is not None:
+                pixel_values = self._patches(pixel_values)
             return super()._get_per_token_logps_and_entropies(
                 model,
                 input_ids,
@@ -146,7 +171,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             packed = pack_group(
                 [prompts[row] for row in scored], [input_ids[row, split:][kept[row]] for row in scored]
             )
-            output = self._forward(model, packed, pixels[rows[0]], grids[rows[0]])
+            output = self._forward(model, packed, self._patches(pixels[rows[0]]), grids[rows[0]])
             end = packed.branches.shared
             for row, own, length in zip(scored, packed.branches.lengths, packed.lengths, strict=True):
                 end += own
@@ -195,6 +220,9 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         if self.use_vllm or images is None or not fields <= multimodal_fields.keys() or has_tool_images:
             if not self.use_vllm:
                 self._tell_stock("sampling")
+                if "pixel_values" in multimodal_fields:
+                    pixels = self._patches(_tensor(multimodal_fields["pixel_values"]))
+                    multimodal_fields = {**multimodal_fields, "pixel_values": pixels}
             return super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, has_tool_images
             )
@@ -206,9 +234,6 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             _tensor(multimodal_fields["image_grid_thw"]).to(device),
             num_images,
         )
-        model = _inner(self.accelerator.unwrap_model(self.model_wrapped))
-        was_training = model.training
-        model.eval()
         completions: list[list[int]] = [[] for _ in prompt_ids]
         image_id: Any = self._image_pad_token_id
         never = [] if image_id is None else [int(image_id)]
@@ -217,13 +242,16 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         for number, rows in enumerate(rows_of):
             types = self._types_of(torch.tensor(prompt_ids[rows[0]], device=device))[None]
             vision = {
-                "pixel_values": pixels[rows[0]],
+                "pixel_values": self._patches(pixels[rows[0]]),
                 "image_grid_thw": grids[rows[0]],
                 "mm_token_type_ids": types,
             }
             seed = self._seed_of(number)
             seeds = [seed + place for place in range(len(rows))]
             groups.append(Group([prompt_ids[row] for row in rows], vision, seeds))
+        model = _inner(self.accelerator.unwrap_model(self.model_wrapped))
+        was_training = model.training
+        model.eval()
         try:
             replies = generate_groups(
                 model,

@@ -35,13 +35,22 @@ def test_equal_images_are_prepared_once(loaded, monkeypatch):
 
     monkeypatch.setattr(type(processor), "preprocess", watched)
     for given in (images, [images[:2], images[2:]]):
-        with each_image_once(processor):
-            found = processor(given, return_tensors="pt")
-        assert torch.equal(found["pixel_values"], expected["pixel_values"])
-        assert torch.equal(found["image_grid_thw"], expected["image_grid_thw"])
+        with each_image_once(processor) as table:
+            for _ in range(2):
+                found = processor(given, return_tensors="pt")
+                assert found["pixel_values"].shape == (len(expected["pixel_values"]), 1)
+                assert torch.equal(table.patches(found["pixel_values"]), expected["pixel_values"])
+                assert torch.equal(found["image_grid_thw"], expected["image_grid_thw"])
+            assert torch.equal(table.patches(expected["pixel_values"]), expected["pixel_values"])
     assert seen == [4, 4]
+    with each_image_once(processor) as table:
+        first = processor(images[:1])["pixel_values"]
+        assert torch.equal(table.patches(first), expected["pixel_values"][: len(first)])
+        found = processor(images)["pixel_values"]
+        assert torch.equal(table.patches(found), expected["pixel_values"])
+    assert seen == [4, 4, 1, 3]
     processor(images)
-    assert seen == [4, 4, 6]
+    assert seen == [4, 4, 1, 3, 6]
     assert "preprocess" not in processor.__dict__
 
 

@@ -32,6 +32,8 @@ def test_the_longest_prompt_runs_with_completions_of_full_length(trainer, kind, 
 
     seen = []
     target = type(trainer) if kind == "shared" else GRPOTrainer
+    if kind == "stock":
+        monkeypatch.delattr(type(trainer), "frames_once")
     real = target._get_per_token_logps_and_entropies
 
     def watched(self, model, input_ids, attention_mask, logits_to_keep, *more, **others):

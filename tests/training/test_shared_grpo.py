@@ -157,6 +157,33 @@ def test_log_probabilities_and_gradients_are_those_of_stock_trl(tmp_path, family
         assert error < 1e-5, name
 
 
+def test_a_batch_that_holds_each_frame_once_says_the_same(tmp_path):
+    from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
+
+    trainer: Any = trainer_of(SharedPrefixGRPOTrainer, save_tiny_vlm(tmp_path / "tiny", "qwen2.5-vl"))
+    numbers, lengths = [0, 10, 5, 10, 0], [5, 7, 3, 7, 1]
+    whole, mask = batch_of(trainer, numbers, lengths)
+    trainer.model.train()
+    with trainer.frames_once():
+        held, _ = batch_of(trainer, numbers, lengths)
+    # What is evaluated in between has frames of its own.
+    trainer.model.eval()
+    with trainer.frames_once():
+        batch_of(trainer, [20], [2])
+    trainer.model.train()
+    assert held["pixel_values"].shape == (len(whole["pixel_values"]), 1)
+    # Without types of tokens the loss is stock TRL's.
+    for left_out in (set(), {"mm_token_type_ids"}):
+        logps = [
+            trainer._get_per_token_logps_and_entropies(
+                trainer.model, **{name: value for name, value in batch.items() if name not in left_out}
+            )[0]
+            for batch in (whole, held)
+        ]
+        assert torch.equal(logps[0][mask], logps[1][mask])
+        assert logps[0][mask].abs().min() > 0
+
+
 def test_sampling_prefills_once_and_every_group_learns_something(tmp_path):
     """A whole step through TRL: sampling, rewards, loss, optimizer."""
     from scene_r1_cli.training.shared_grpo import SharedPrefixGRPOTrainer
