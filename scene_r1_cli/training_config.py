@@ -53,7 +53,10 @@ class PocketConfig(StrictModel):
         default=None,
         description="Multiply in bfloat16; weights stay float32. null: if the device has it.",
     )
-    train_rooms: int = Field(default=200, ge=1, description="First rooms of the train split.")
+    train_rooms: int = Field(default=200, ge=1, description="Rooms of the train split, one after the other.")
+    first_room: int = Field(
+        default=0, ge=0, description="Rooms of the train split before those: what start has seen."
+    )
     val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, looked at meanwhile.")
     validate_every: int = Field(default=200, ge=1, description="Steps between looks at those rooms.")
     views: ViewsConfig = ViewsConfig()

@@ -21,7 +21,7 @@ import torch
 
 from scene_r1_cli.config import ModelConfig
 from scene_r1_cli.data.rooms import split_seeds
-from scene_r1_cli.errors import InputError
+from scene_r1_cli.errors import ConfigError, InputError
 from scene_r1_cli.models.checkpoint import choose_device, load_checkpoint
 from scene_r1_cli.models.pocket import POCKET, pocket_path
 from scene_r1_cli.models.pocket.build import HIDDEN, LAYERS, build_model, save_checkpoint
@@ -59,7 +59,7 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         InputError: Nothing to resume or a state of other sizes, or a run is there and ``resume`` is not asked
             for.
         SetupError: The device is not there.
-        ConfigError: It is no device.
+        ConfigError: It is no device, or the train split has fewer rooms.
     """
     state_path = out / "state.pt"
     if resume != state_path.is_file():
@@ -69,7 +69,14 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         )
     device = choose_device(config.device, "device")
     torch.set_num_threads(config.threads)
-    train, val = split_seeds("train")[: config.train_rooms], split_seeds("val")[: config.val_rooms]
+    every_train = split_seeds("train")
+    train = every_train[config.first_room :][: config.train_rooms]
+    if len(train) < config.train_rooms:
+        raise ConfigError(
+            f"The train split has {len(every_train)} rooms; first_room and train_rooms ask for "
+            f"{config.first_room + config.train_rooms}."
+        )
+    val = split_seeds("val")[: config.val_rooms]
     every = []
     for room in _made_rooms(out / "views", [*val, *train], config):
         every.append(room)

@@ -98,6 +98,26 @@ def test_a_device_that_is_not_there_is_told_before_a_room_is_made(rooms, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_rooms_can_be_left_out_at_the_beginning(rooms, tmp_path):
+    config = CONFIG.model_copy(update={"first_room": 3})
+
+    def kill(phase, *_):
+        if phase == "vision":
+            raise Killed
+
+    with pytest.raises(Killed):
+        pocket.train_pocket(config, tmp_path, resume=False, progress=kill)
+    made = sorted(int(file.stem.removeprefix("room")) for file in (tmp_path / "views").iterdir())
+    assert made == [*split_seeds("train")[3:5], split_seeds("val")[0]]
+
+
+def test_more_rooms_than_there_are_are_refused_in_one_sentence(tmp_path):
+    config = CONFIG.model_copy(update={"first_room": 6999})
+    with pytest.raises(ConfigError, match="has 7000 rooms; first_room and train_rooms ask for 7001"):
+        pocket.train_pocket(config, tmp_path, resume=False, progress=lambda *_: None)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("resume", "sentence"), [(True, "no state.pt to resume"), (False, "already holds a run")]
 )
