@@ -76,7 +76,7 @@ def each_image_once(image_processor: Any) -> Iterator[PatchTable]:
     table = PatchTable()
 
     def preprocess(images: Any, **kwargs: Any) -> Any:
-        from transformers.image_processing_utils import BatchFeature
+        from transformers.image_processing_base import BatchFeature
         from transformers.image_utils import make_flat_list_of_images
 
         flat: Any = make_flat_list_of_images(images)
