@@ -28,17 +28,6 @@ class PatchTable:
         self._grids: dict[Any, torch.Tensor] = {}
         self._firsts: dict[Any, int] = {}
         self._size = 0
-        self._key_of: dict[int, Any] = {}
-        self._alive: list[Any] = []
-
-    def key_of(self, image: Any) -> Any:
-        """What an image shows, read once for each object; None if it is none of PIL's."""
-        if id(image) not in self._key_of:
-            if not hasattr(image, "tobytes") or not hasattr(image, "mode"):
-                return None
-            self._key_of[id(image)] = (image.mode, image.size, image.tobytes())
-            self._alive.append(image)  # Another image could be given its id.
-        return self._key_of[id(image)]
 
     def __contains__(self, key: Any) -> bool:
         return key in self._firsts
@@ -81,10 +70,12 @@ def each_image_once(image_processor: Any) -> Iterator[PatchTable]:
 
         flat: Any = make_flat_list_of_images(images)
         settings = repr(sorted((name, repr(value)) for name, value in kwargs.items()))
-        shown = [table.key_of(image) for image in flat]
-        if not flat or any(key is None for key in shown):
+        # A batch repeats most objects; each is read once.
+        objects = {id(image): image for image in flat}
+        if not all(hasattr(image, "tobytes") and hasattr(image, "mode") for image in objects.values()):
             return prepare(images, **kwargs)
-        keys = [(settings, key) for key in shown]
+        shown = {number: _shown(image) for number, image in objects.items()}
+        keys = [(settings, shown[id(image)]) for image in flat]
         new = {key: image for key, image in zip(keys, flat, strict=True) if key not in table}
         if new:
             prepared = prepare(list(new.values()), **kwargs)
@@ -102,6 +93,11 @@ def each_image_once(image_processor: Any) -> Iterator[PatchTable]:
         yield table
     finally:
         del image_processor.preprocess
+
+
+def _shown(image: Any) -> tuple[str, tuple[int, int], bytes]:
+    """What a picture of PIL shows, without keeping it."""
+    return image.mode, image.size, hashlib.blake2b(image.tobytes()).digest()
 
 
 def keep_features(visual: Any, max_bytes: int = KEPT_BYTES) -> None:
