@@ -54,8 +54,8 @@ docs/cli.md: setup
 	$(BIN)/python -m typer scene_r1_cli.cli.app utils docs --name scener1 --output $@
 
 # pocket from nothing: SFT, then GRPO for the span, then for the 2D box. Each step shows how long it still takes.
-# Kill it at any time: the same command goes on where it was. POCKET, SFT and the sets are there to try it small.
-# GRPO makes fewer steps than its configs say, so that all of it fits into three hours of two cores.
+# Kill it at any time: the same command goes on where it was. POCKET, SFT and both SETS are there to try it small.
+# GRPO has fewer rooms and steps than its configs say, so that all of it fits into three hours of two cores.
 POCKET ?= runs/pocket
 SFT ?= configs/train/pocket.yaml
 TEMPORAL_SETS ?= --set data.rooms=40 --set trl.max_steps=100

@@ -157,7 +157,7 @@ def _pocket() -> Check:
     from scene_r1_cli.models.pocket import pocket_path
 
     path = pocket_path()
-    mend = "scener1 train-sft --config configs/train/pocket.yaml"
+    mend = "install scener1 again"
     return Check("pocket", path is not None, False, "shipped" if path else "missing", "scener1 demo", mend)
 
 

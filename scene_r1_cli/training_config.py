@@ -55,7 +55,9 @@ class PocketConfig(StrictModel):
     )
     train_rooms: int = Field(default=200, ge=1, description="Rooms of the train split, one after the other.")
     first_room: int = Field(
-        default=0, ge=0, description="Rooms of the train split before those: what start has seen."
+        default=0,
+        ge=0,
+        description="Rooms of the train split left out at its beginning, e.g. those that start has seen.",
     )
     val_rooms: int = Field(default=20, ge=1, description="First rooms of the val split, looked at meanwhile.")
     validate_every: int = Field(default=200, ge=1, description="Steps between looks at those rooms.")

@@ -65,7 +65,7 @@ def _load_pocket(config: ModelConfig) -> VLM:
     if weights is None:
         raise SetupError(
             "The weights of pocket are missing from this installation.",
-            "Install scener1 again; or make them: scener1 train-sft --config configs/train/pocket.yaml",
+            "They come with it: install scener1 again.",
         )
     from scene_r1_cli.models.transformers_vlm import TransformersVLM
 

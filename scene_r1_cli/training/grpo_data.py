@@ -36,7 +36,7 @@ class PromptDataset:
         self._stage, self._samples, self._vlm, self._config = stage, list(samples), vlm, config
         self._scene = lru_cache(OPEN_SCENES)(open_scene)
         self._video = lru_cache(OPEN_SCENES)(self._sampled)
-        self._pictures = lru_cache(OPEN_SCENES)(self._pictures_of)
+        self._video_pictures = lru_cache(OPEN_SCENES)(self._pictures_of_video)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -50,7 +50,7 @@ class PromptDataset:
         ]
         content.append({"type": "text", "text": text})
         is_video = self._samples[number].frame is None
-        images = self._pictures(self._samples[number].path) if is_video else _pictures(prefix)
+        images = self._video_pictures(self._samples[number].path) if is_video else _pictures(prefix)
         return {
             "prompt": [{"role": "user", "content": content}],
             "images": list(images),
@@ -146,7 +146,7 @@ class PromptDataset:
     def _sampled(self, path: Path) -> VideoPrefix:
         return sample_video(self._scene(path), self._config.video, self._vlm.model_size_wh).prefix
 
-    def _pictures_of(self, path: Path) -> list[Any]:
+    def _pictures_of_video(self, path: Path) -> list[Any]:
         """Of all questions about a video the same objects, which are then read once."""
         return _pictures(self._video(path))
 

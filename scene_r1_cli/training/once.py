@@ -69,7 +69,8 @@ def each_image_once(image_processor: Any) -> Iterator[PatchTable]:
         from transformers.image_utils import make_flat_list_of_images
 
         flat: Any = make_flat_list_of_images(images)
-        settings = repr(sorted((name, repr(value)) for name, value in kwargs.items()))
+        # TRL asks for tensors one time and not the other; places are tensors anyway.
+        settings = repr(sorted((name, repr(kwargs[name])) for name in kwargs.keys() - {"return_tensors"}))
         # A batch repeats most objects; each is read once.
         objects = {id(image): image for image in flat}
         if not all(hasattr(image, "tobytes") and hasattr(image, "mode") for image in objects.values()):

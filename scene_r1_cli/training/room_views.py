@@ -24,8 +24,13 @@ from scene_r1_cli.data.rooms.options import RoomOptions
 from scene_r1_cli.data.rooms.sensor import TILE, ColorSensor
 from scene_r1_cli.data.rooms.vocabulary import shows_color
 from scene_r1_cli.data.supervision import ObjectView, Visibility, find_visibility, object_views
+from scene_r1_cli.errors import InputError
+from scene_r1_cli.files import write_json
 from scene_r1_cli.geometry.boxes import aabb_from_bounds
 from scene_r1_cli.training_config import ViewsConfig
+
+RECIPE = "views.json"
+"""Beside a folder's rooms: how they were rendered."""
 
 
 @dataclass(frozen=True)
@@ -257,10 +262,33 @@ def _from_jpegs(row: np.ndarray) -> np.ndarray:
 
 
 def make_views(folder: Path, seeds: Sequence[int], config: ViewsConfig) -> Iterator[Path]:
-    """Files of these rooms, made where they are not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Files of these rooms, made where they are not there yet.
+
+    Raises:
+        InputError: The folder holds rooms that were rendered otherwise.
+    """
+    _check_recipe(folder, config)
     for seed in seeds:
         path = folder / f"room{seed}.npz"
         if not path.is_file():
             save_views(path, view_room(seed, config))
         yield path
+
+
+def _check_recipe(folder: Path, config: ViewsConfig) -> None:
+    """Keep with the rooms of a folder how they are rendered; raises InputError if they were otherwise."""
+    file, asked = folder / RECIPE, config.model_dump(mode="json")
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        different = sorted(name for name in asked.keys() | kept.keys() if asked.get(name) != kept.get(name))
+        if different:
+            raise InputError(
+                f"{folder} holds rooms rendered with another {', '.join(different)}.", "Name another folder."
+            )
+    elif any(folder.glob("room*.npz")):
+        raise InputError(
+            f"{folder} holds rooms of which nobody knows how they were rendered: it has no {RECIPE}.",
+            "Name another folder.",
+        )
+    else:
+        write_json(file, asked)

@@ -36,8 +36,8 @@ def test_equal_images_are_prepared_once(loaded, monkeypatch):
     monkeypatch.setattr(type(processor), "preprocess", watched)
     for given in (images, [images[:2], images[2:]]):
         with each_image_once(processor) as table:
-            for _ in range(2):
-                found = processor(given, return_tensors="pt")
+            for settings in ({"return_tensors": "pt"}, {}):
+                found = processor(given, **settings)
                 assert found["pixel_values"].shape == (len(expected["pixel_values"]), 1)
                 assert torch.equal(table.patches(found["pixel_values"]), expected["pixel_values"])
                 assert torch.equal(found["image_grid_thw"], expected["image_grid_thw"])

@@ -8,9 +8,9 @@ import torch
 from scene_r1_cli.config_load import load_settings
 from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
-from scene_r1_cli.training import pocket
-from scene_r1_cli.training.room_views import load_views, save_views
-from scene_r1_cli.training_config import PhaseConfig, PocketConfig
+from scene_r1_cli.training import pocket, room_views
+from scene_r1_cli.training.room_views import load_views, make_views, save_views
+from scene_r1_cli.training_config import PhaseConfig, PocketConfig, ViewsConfig
 from tests.training.views import block_views
 
 CONFIG = PocketConfig(
@@ -150,6 +150,17 @@ def test_views_are_read_as_written(tmp_path):
     assert (read.video.instances == views.video.instances).all()
     # JPEG: near, not equal.
     assert abs(read.key.rgb.astype(int) - views.key.rgb.astype(int)).mean() < 8
+
+
+def test_rooms_rendered_otherwise_are_refused_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(room_views, "view_room", lambda seed, config: block_views(seed))
+    for _ in range(2):
+        assert list(make_views(tmp_path, [1000], ViewsConfig())) == [tmp_path / "room1000.npz"]
+    with pytest.raises(InputError, match="rendered with another key_frames, short_share"):
+        next(make_views(tmp_path, [1000], ViewsConfig(short_share=0.0, key_frames=8)))
+    (tmp_path / "views.json").unlink()
+    with pytest.raises(InputError, match="has no views"):
+        next(make_views(tmp_path, [1000], ViewsConfig()))
 
 
 def test_shipped_configurations_are_accepted():
