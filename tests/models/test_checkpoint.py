@@ -111,7 +111,7 @@ def test_pocket_without_its_weights_says_how_to_get_them(name, monkeypatch, tmp_
     monkeypatch.setattr("scene_r1_cli.models.pocket.WEIGHTS_DIR", tmp_path)
     with pytest.raises(SetupError, match="weights of pocket are missing") as error:
         load(name)
-    assert "train-sft" in error.value.hint
+    assert "install scener1 again" in error.value.hint
 
 
 def test_family_can_be_given_and_is_checked(copy):

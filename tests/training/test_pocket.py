@@ -8,6 +8,7 @@ import torch
 from scene_r1_cli.config_load import load_settings
 from scene_r1_cli.data.rooms import split_seeds
 from scene_r1_cli.errors import ConfigError, InputError, SetupError
+from scene_r1_cli.files import write_json
 from scene_r1_cli.training import pocket, room_views
 from scene_r1_cli.training.room_views import load_views, make_views, save_views
 from scene_r1_cli.training_config import PhaseConfig, PocketConfig, ViewsConfig
@@ -76,6 +77,7 @@ def test_steps_drawn_by_other_processes_are_those_drawn_here(tmp_path):
         config = CONFIG.model_copy(update={"workers": workers, "look_trains_vision": True})
         views = tmp_path / str(workers) / "views"
         views.mkdir(parents=True)
+        write_json(views / "views.json", config.views.model_dump(mode="json"))
         for seed in (*split_seeds("train")[:2], *split_seeds("val")[:1]):
             save_views(views / f"room{seed}.npz", block_views(seed))
 
