@@ -36,26 +36,22 @@ class PromptDataset:
         self._stage, self._samples, self._vlm, self._config = stage, list(samples), vlm, config
         self._scene = lru_cache(OPEN_SCENES)(open_scene)
         self._video = lru_cache(OPEN_SCENES)(self._sampled)
-        self._video_pictures = lru_cache(OPEN_SCENES)(self._pictures_of_video)
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """``prompt`` (conversational, image placeholders), ``images`` (PIL), ``number``: the sample."""
+        from PIL import Image
+
         prefix, text = self.prompt_of(number)
         content = [
             {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
             for part in prefix.parts()
         ]
         content.append({"type": "text", "text": text})
-        is_video = self._samples[number].frame is None
-        images = self._video_pictures(self._samples[number].path) if is_video else _pictures(prefix)
-        return {
-            "prompt": [{"role": "user", "content": content}],
-            "images": list(images),
-            "number": int(number),
-        }
+        images = [Image.fromarray(frame) for frame in prefix.frames_rgb]
+        return {"prompt": [{"role": "user", "content": content}], "images": images, "number": int(number)}
 
     def as_dataset(self) -> Any:
         """A ``datasets.Dataset`` that makes rows when they are read."""
@@ -146,18 +142,8 @@ class PromptDataset:
     def _sampled(self, path: Path) -> VideoPrefix:
         return sample_video(self._scene(path), self._config.video, self._vlm.model_size_wh).prefix
 
-    def _pictures_of_video(self, path: Path) -> list[Any]:
-        """Of all questions about a video the same objects, which are then read once."""
-        return _pictures(self._video(path))
-
     def _one_frame(self, scene: Scene, frame_index: int) -> VideoPrefix:
         image_rgb = scene.read_color(frame_index)
         model_wh = self._vlm.model_size_wh(scene.color_camera.size_wh, self._config.box.max_side_px)
         time_s = scene.frame(frame_index).timestamp_s
         return VideoPrefix(resize_rgb(image_rgb, model_wh)[None], np.array([time_s]))
-
-
-def _pictures(prefix: VideoPrefix) -> list[Any]:
-    from PIL import Image
-
-    return [Image.fromarray(frame) for frame in prefix.frames_rgb]

@@ -25,26 +25,23 @@ class PatchTable:
 
     def __init__(self) -> None:
         self._patches: list[torch.Tensor] = []
-        self._grids: dict[Any, torch.Tensor] = {}
-        self._firsts: dict[Any, int] = {}
+        self._held: dict[Any, tuple[torch.Tensor, torch.Tensor]] = {}
         self._size = 0
 
     def __contains__(self, key: Any) -> bool:
-        return key in self._firsts
+        return key in self._held
 
     def add(self, key: Any, patches: torch.Tensor, grid_thw: torch.Tensor) -> None:
         """Keep (P, D) patches of an image and its (3,) grid."""
-        self._firsts[key], self._grids[key] = self._size, grid_thw
+        end = self._size + len(patches)
+        self._held[key] = (torch.arange(self._size, end)[:, None], grid_thw)
         self._patches.append(patches)
-        self._size += len(patches)
+        self._size = end
 
     def places(self, keys: Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """(P, 1) int64 places of the patches of all images in order, and their (N, 3) grids."""
-        grids = torch.stack([self._grids[key] for key in keys])
-        counts = grids.prod(dim=-1).tolist()
-        firsts = [self._firsts[key] for key in keys]
-        runs = [torch.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)]
-        return torch.cat(runs)[:, None], grids
+        places, grids = zip(*(self._held[key] for key in keys), strict=True)
+        return torch.cat(places), torch.stack(grids)
 
     def patches(self, places: torch.Tensor) -> torch.Tensor:
         """(P, D) patches at (P, 1) places, on the device of these; patches themselves are given back."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_r1_cli.training.shared_grpo import pack_group
+from scene_r1_cli.training.group_packing import pack_group
 from tests.tiny_models import save_tiny_vlm
 
 
