@@ -29,7 +29,7 @@ from scene_r1_cli.models.pocket.tokens import build_tokenizer
 from scene_r1_cli.training.dense import DenseHead
 from scene_r1_cli.training.language import PlaceHead
 from scene_r1_cli.training.pocket_data import TrainingRoom
-from scene_r1_cli.training.pocket_run import PocketRun, step_loss, validate
+from scene_r1_cli.training.pocket_run import PocketRun, check_settings, step_loss, validate
 from scene_r1_cli.training.replies import box_questions, frames_in, name_of, room_questions, span_reply
 from scene_r1_cli.training.room_views import make_views
 from scene_r1_cli.training.step_data import PHASES, moved, steps_data, trains_tower
@@ -56,8 +56,8 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         Folder of the checkpoint.
 
     Raises:
-        InputError: Nothing to resume or a state of other sizes, or a run is there and ``resume`` is not asked
-            for.
+        InputError: Nothing to resume or a state of other sizes or settings, or a run is there and ``resume``
+            is not asked for.
         SetupError: The device is not there.
         ConfigError: It is no device, or the train split has fewer rooms.
     """
@@ -67,6 +67,8 @@ def train_pocket(config: PocketConfig, out: Path, *, resume: bool, progress: Pro
         raise InputError(
             f"{out} {what}.", "Leave out --resume." if resume else "Use --resume or another --out."
         )
+    if resume:
+        check_settings(state_path, config)
     device = choose_device(config.device, "device")
     torch.set_num_threads(config.threads)
     every_train = split_seeds("train")

@@ -31,6 +31,11 @@ from scene_r1_cli.training_config import PocketConfig
 SETTLE_STEPS = 150
 """A checkpoint has no heads that read places and classes; for so long new ones learn without teaching it."""
 
+FREE_TO_CHANGE = frozenset(
+    {"threads", "device", "workers", "bfloat16", "val_rooms", "validate_every", "save_every_s"}
+)
+"""Settings that a run may go on with others of: they do not change which data a step has."""
+
 VAL_EVERY_FRAME = 4
 """Of a held-out room's key frames, every fourth is asked about."""
 
@@ -99,14 +104,31 @@ class PocketRun:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if _sizes(state["model"]) != _sizes(self.model.state_dict()):
             raise InputError(
-                f"{path} was saved with other rooms, or by another version of scener1, "
-                "whose pocket had other sizes.",
-                "Go on with those, or start anew with another --out.",
+                f"{path} was saved by another version of scener1, whose pocket had other sizes.",
+                "Go on with that version, or start anew with another --out.",
             )
         self.model.load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.place.load_state_dict(state["place"])
         self.phase, self.step, self.optimizer_state = state["phase"], state["step"], state["optimizer"]
+
+
+def check_settings(path: Path, config: PocketConfig) -> None:
+    """Compare the settings that a state was saved with with those to go on with.
+
+    Raises:
+        InputError: They would not go on with the same data order and learning rates.
+    """
+    saved = torch.load(path, map_location="cpu", mmap=True, weights_only=True)["config"]
+    asked = config.model_dump()
+    # A setting that an older version did not have was at its default.
+    before = PocketConfig().model_dump() | saved
+    changed = [name for name in asked if name not in FREE_TO_CHANGE and before[name] != asked[name]]
+    if changed:
+        raise InputError(
+            f"{path} was saved with other settings of {', '.join(changed)}.",
+            "Go on with those of then, or start anew with another --out.",
+        )
 
 
 def _sizes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:

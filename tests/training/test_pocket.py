@@ -139,6 +139,38 @@ def test_a_state_of_another_architecture_is_refused_in_one_sentence(rooms, tmp_p
         pocket.train_pocket(CONFIG, tmp_path, resume=True, progress=lambda *_: None)
 
 
+def _killed_in_vision(out):
+    def kill(phase, step, *_):
+        if (phase, step) == ("vision", 2):
+            raise Killed
+
+    with pytest.raises(Killed):
+        pocket.train_pocket(CONFIG, out, resume=False, progress=kill)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"train_rooms": 3, "seed": 1}, "other settings of seed, train_rooms\\."),
+        ({"look": PhaseConfig(steps=3, learning_rate=1e-3)}, "other settings of look\\."),
+    ],
+)
+def test_resume_with_other_settings_is_refused_before_a_room_is_made(
+    rooms, tmp_path, monkeypatch, change, named
+):
+    _killed_in_vision(tmp_path)
+    monkeypatch.setattr(pocket, "make_views", None)
+    config = CONFIG.model_copy(update=change)
+    with pytest.raises(InputError, match=named):
+        pocket.train_pocket(config, tmp_path, resume=True, progress=lambda *_: None)
+
+
+def test_resume_may_change_what_does_not_change_the_data(rooms, tmp_path):
+    _killed_in_vision(tmp_path)
+    changed = CONFIG.model_copy(update={"validate_every": 2, "save_every_s": 60.0})
+    assert pocket.train_pocket(changed, tmp_path, resume=True, progress=lambda *_: None).is_dir()
+
+
 def test_views_are_read_as_written(tmp_path):
     views = block_views()
     save_views(tmp_path / "room1.npz", views)
