@@ -54,7 +54,7 @@ Scores = dict[str, list[float]]
 
 
 def samples_of(what: What, folders: Sequence[Path], per_room: int) -> list[Sample]:
-    """Labelled queries, evenly spread over each room's; of ``image`` the best key frame of each."""
+    """Labelled queries, every k-th of each room's list; of ``image`` the best key frame of each."""
     samples = []
     for folder in folders:
         labels = [
